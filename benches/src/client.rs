@@ -1,0 +1,327 @@
+//! The load, and the observer, each in a process of its own.
+//!
+//! The bench executable starts itself again with [`FLAG`]; [`run`] is all that such a process does.
+//! The client is the same for every contestant and as cheap as can be: one thread, plain system
+//! calls, for a single connection a blocking socket and otherwise level-triggered epoll. It reports
+//! on its standard output, a line at a time; [`Client`] is the other end of that pipe.
+
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+
+use crate::{process, stats};
+
+/// The first argument of a client process.
+pub const FLAG: &str = "--client";
+
+/// What a request carries, and its echo.
+pub const MESSAGE: [u8; 64] = *b"a request of sixty-four bytes, which comes back as it was sent.\n";
+
+/// The load that a client process makes.
+#[derive(Clone, Copy, Debug)]
+pub enum Load {
+    /// Each of `connections` sends the next request when it has its echo. Reports `start`, then
+    /// `done <requests> <seconds>`.
+    Closed {
+        /// How many connections.
+        connections: usize,
+        /// Not counted.
+        warm_up: Duration,
+        /// Counted.
+        time: Duration,
+    },
+    /// One connection, which thinks for 3 ms on average between requests. Reports
+    /// `done <requests> <p50 µs> <p99 µs>`.
+    Thinking {
+        /// Not counted.
+        warm_up: Duration,
+        /// Counted.
+        time: Duration,
+    },
+    /// Connect, one byte there and back, reset; one after the other. Reports
+    /// `done <connections> <seconds>`.
+    Churn {
+        /// How many connections, after a tenth of them as warm-up.
+        connections: usize,
+    },
+}
+
+/// A client process, seen from the server's process.
+#[derive(Debug)]
+pub struct Client {
+    /// The process itself; it is waited for, and killed if it is still there on drop.
+    child: Child,
+    /// What it reports.
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Client {
+    /// Starts a client process that drives the server at `address`.
+    pub fn start(address: SocketAddr, load: Load) -> Self {
+        let millis = |time: Duration| time.as_millis().to_string();
+        let mut arguments = vec![address.to_string()];
+        match load {
+            Load::Closed {
+                connections,
+                warm_up,
+                time,
+            } => arguments.extend([
+                "closed".into(),
+                connections.to_string(),
+                millis(warm_up),
+                millis(time),
+            ]),
+            Load::Thinking { warm_up, time } => {
+                arguments.extend(["thinking".into(), millis(warm_up), millis(time)]);
+            }
+            Load::Churn { connections } => {
+                arguments.extend(["churn".into(), connections.to_string()]);
+            }
+        }
+        Self::start_with(&arguments)
+    }
+
+    /// Starts a process that counts our context switches in `window`, after `quiet`; it reports
+    /// `done <switches>`.
+    pub fn observe(quiet: Duration, window: Duration) -> Self {
+        Self::start_with(&[
+            std::process::id().to_string(),
+            "observe".into(),
+            quiet.as_millis().to_string(),
+            window.as_millis().to_string(),
+        ])
+    }
+
+    fn start_with(arguments: &[String]) -> Self {
+        let executable = std::env::current_exe().expect("Linux knows the executable");
+        let mut child = Command::new(executable)
+            .arg(FLAG)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the executable started once already");
+        let stdout = child.stdout.take().expect("it is piped");
+        Self {
+            child,
+            lines: BufReader::new(stdout).lines(),
+        }
+    }
+
+    /// Waits for the line that starts with `word` and returns the numbers behind it.
+    ///
+    /// # Panics
+    ///
+    /// If the client fails or says something else.
+    pub fn expect(&mut self, word: &str) -> Vec<f64> {
+        let line = self
+            .lines
+            .next()
+            .expect("the client reports before it ends")
+            .expect("the pipe is readable");
+        let mut fields = line.split_whitespace();
+        assert_eq!(fields.next(), Some(word), "the client says {line:?}");
+        fields
+            .map(|field| field.parse().expect("the client reports numbers"))
+            .collect()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Fails if the process has ended, which is the usual case.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Does what the arguments behind [`FLAG`] say.
+///
+/// # Panics
+///
+/// On arguments that [`Client`] does not write, and if the server does not answer.
+pub fn run(arguments: &[String]) {
+    let number = |at: usize| arguments[at].parse::<u64>().expect("a number");
+    let millis = |at: usize| Duration::from_millis(number(at));
+    let address = || arguments[0].parse::<SocketAddr>().expect("an address");
+    match arguments[1].as_str() {
+        "closed" if number(2) == 1 => closed_single(address(), millis(3), millis(4)),
+        "closed" => closed_many(address(), number(2) as usize, millis(3), millis(4)),
+        "thinking" => thinking(address(), millis(2), millis(3)),
+        "churn" => churn(address(), number(2) as usize),
+        "observe" => observe(number(0) as u32, millis(2), millis(3)),
+        other => panic!("there is no load {other}"),
+    }
+}
+
+/// Says one line to the server's process, at once.
+fn report(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .expect("the server's process listens");
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_nodelay(true).expect("TCP knows the option");
+    // A server that never answers is a result too: the client fails, not the whole table.
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("not zero");
+    stream
+}
+
+/// One request and its echo on a blocking socket.
+fn round_trip(stream: &mut TcpStream) {
+    stream.write_all(&MESSAGE).expect("the server reads");
+    let mut echo = [0; MESSAGE.len()];
+    stream.read_exact(&mut echo).expect("the server answers");
+    assert_eq!(echo, MESSAGE, "the echo differs from the request");
+}
+
+fn closed_single(address: SocketAddr, warm_up: Duration, time: Duration) {
+    let mut stream = connect(address);
+    let mut drive = |time: Duration| {
+        let start = Instant::now();
+        let mut requests = 0_u64;
+        while start.elapsed() < time {
+            round_trip(&mut stream);
+            requests += 1;
+        }
+        (requests, start.elapsed())
+    };
+    drive(warm_up);
+    report("start");
+    let (requests, time) = drive(time);
+    report(&format!("done {requests} {}", time.as_secs_f64()));
+}
+
+/// A connection of [`closed_many`].
+struct Connection {
+    /// Non-blocking.
+    stream: TcpStream,
+    /// The echo as far as it has come.
+    echo: [u8; MESSAGE.len()],
+    /// How far that is.
+    received: usize,
+}
+
+impl Connection {
+    /// A request fits the socket's empty buffer, so it never blocks.
+    fn request(&mut self) {
+        self.received = 0;
+        let sent = self.stream.write(&MESSAGE).expect("the server reads");
+        assert_eq!(sent, MESSAGE.len(), "the socket buffer is empty");
+    }
+
+    /// Reads once; `true` if the echo is complete.
+    fn advance(&mut self) -> bool {
+        let count = self
+            .stream
+            .read(&mut self.echo[self.received..])
+            .expect("epoll saw a readable socket");
+        assert_ne!(count, 0, "the server closed the connection");
+        self.received += count;
+        let complete = self.received == MESSAGE.len();
+        assert!(
+            !complete || self.echo == MESSAGE,
+            "the echo differs from the request"
+        );
+        complete
+    }
+}
+
+fn closed_many(address: SocketAddr, count: usize, warm_up: Duration, time: Duration) {
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("descriptors are left");
+    let mut connections: Vec<Connection> = (0..count)
+        .map(|_| Connection {
+            stream: connect(address),
+            echo: [0; MESSAGE.len()],
+            received: 0,
+        })
+        .collect();
+    for (index, connection) in connections.iter_mut().enumerate() {
+        connection
+            .stream
+            .set_nonblocking(true)
+            .expect("a socket can be non-blocking");
+        let key = epoll::EventData::new_u64(index as u64);
+        epoll::add(&poll, &connection.stream, key, epoll::EventFlags::IN)
+            .expect("the socket is new to epoll");
+        connection.request();
+    }
+    let mut events = Vec::with_capacity(count);
+    let mut drive = |time: Duration| {
+        let start = Instant::now();
+        let mut requests = 0_u64;
+        while start.elapsed() < time {
+            events.clear();
+            epoll::wait(&poll, spare_capacity(&mut events), None).expect("no signal handlers here");
+            for event in &events {
+                let connection = &mut connections[event.data.u64() as usize];
+                if connection.advance() {
+                    requests += 1;
+                    connection.request();
+                }
+            }
+        }
+        (requests, start.elapsed())
+    };
+    drive(warm_up);
+    report("start");
+    let (requests, time) = drive(time);
+    report(&format!("done {requests} {}", time.as_secs_f64()));
+}
+
+fn thinking(address: SocketAddr, warm_up: Duration, time: Duration) {
+    let mut stream = connect(address);
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut drive = |time: Duration| {
+        let start = Instant::now();
+        let mut latencies = Vec::new();
+        while start.elapsed() < time {
+            let asked = Instant::now();
+            round_trip(&mut stream);
+            latencies.push(stats::micros(asked.elapsed()));
+            // From 1.5 to 4.5 ms, so that the requests do not march in step with the hogs.
+            seed = seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            std::thread::sleep(Duration::from_micros(1500 + (seed >> 33) % 3000));
+        }
+        latencies
+    };
+    drive(warm_up);
+    let mut latencies = drive(time);
+    let p50 = stats::median(&mut latencies);
+    let p99 = stats::quantile(&mut latencies, 0.99);
+    report(&format!("done {} {p50} {p99}", latencies.len()));
+}
+
+fn churn(address: SocketAddr, count: usize) {
+    let drive = |count: usize| {
+        let start = Instant::now();
+        for _ in 0..count {
+            let mut stream = connect(address);
+            // A reset leaves no socket in TIME_WAIT: thousands a second would use up the ports.
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))
+                .expect("TCP knows the option");
+            stream.write_all(b"?").expect("the server reads");
+            stream.read_exact(&mut [0]).expect("the server answers");
+        }
+        start.elapsed()
+    };
+    drive(count / 10);
+    let time = drive(count);
+    report(&format!("done {count} {}", time.as_secs_f64()));
+}
+
+fn observe(pid: u32, quiet: Duration, window: Duration) {
+    std::thread::sleep(quiet);
+    let before = process::context_switches(pid);
+    std::thread::sleep(window);
+    report(&format!("done {}", process::context_switches(pid) - before));
+}

@@ -1,0 +1,30 @@
+//! How fast the runtime is, beside Tokio.
+//!
+//! The map:
+//!
+//! - [`rt`]: what a workload may ask of a runtime ([`Rt`]), and [`contestant!`](crate::contestant),
+//!   which writes the same implementation for each crate.
+//! - [`questions`]: one module for each area; its header states the questions, the method and how
+//!   to read the results, and it defines each workload once. Criterion's benches and the table use
+//!   the same functions.
+//! - [`table`]: the interleaved comparison, `cargo bench --bench ratios`.
+//! - [`client`]: the load, in a process of its own, and the observer of an idle process.
+//! - [`report`], [`stats`], [`work`], [`process`]: the printed rows, quantiles, calibrated CPU
+//!   work, and what the kernel says of this process.
+//!
+//! What must always hold: a workload never knows whose runtime it runs on, every contestant gets
+//! the same number of workers, warm-up and repetitions, and each result is checked, so that nothing
+//! can be optimised away. The crate needs Linux: it reads `/proc` and drives its load with epoll.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod process;
+pub mod questions;
+pub mod report;
+pub mod rt;
+pub mod stats;
+pub mod table;
+pub mod work;
+
+pub use rt::Rt;

@@ -1,0 +1,153 @@
+//! How fast do sockets answer?
+//!
+//! - `echo_1`, `echo_64`, `echo_256`: a server process echoes 64 bytes on so many connections; a
+//!   client process sends the next request of each connection when it has the echo. Requests per
+//!   second, and the server's CPU time per request.
+//! - `tcp_ping_pong`: client and server are two tasks of one runtime. Median round trip.
+//! - `accept_churn`: connect, one byte there and back, close, one connection after the other; the
+//!   server spawns a task for each.
+//!
+//! Read: requests and connections per second, higher is better; microseconds, lower is better. On
+//! two cores the client competes with the server for the CPU when there are many connections, as a
+//! load generator on the same machine does: the ratio is closer to 1 than it would be with the
+//! client elsewhere.
+
+use std::net::SocketAddr;
+use std::sync::mpsc as thread_channel;
+use std::time::{Duration, Instant};
+
+use super::{Effort, Goal, Question, metric};
+use crate::client::{Client, Load, MESSAGE};
+use crate::process;
+use crate::rt::{Rt, in_task};
+use crate::stats::{all_micros, median};
+
+/// The questions of this module.
+pub fn questions<R: Rt>() -> Vec<Question<R>> {
+    vec![
+        Question::own(
+            "echo_1",
+            [
+                metric("echo_1", "requests/s", Goal::RatioAtLeast(1.0)),
+                metric("echo_1_cpu", "µs/request", Goal::RatioAtMost(1.0)),
+            ],
+            |rt, effort| echo(rt, effort, 1),
+        ),
+        Question::own(
+            "echo_64",
+            [
+                metric("echo_64", "requests/s", Goal::RatioAtLeast(1.08)),
+                metric("echo_64_cpu", "µs/request", Goal::RatioAtMost(1.0)),
+            ],
+            |rt, effort| echo(rt, effort, 64),
+        ),
+        Question::own(
+            "echo_256",
+            [
+                metric("echo_256", "requests/s", Goal::RatioAtLeast(1.15)),
+                metric("echo_256_cpu", "µs/request", Goal::RatioAtMost(1.0)),
+            ],
+            |rt, effort| echo(rt, effort, 256),
+        ),
+        Question::shared(
+            "tcp_ping_pong",
+            [metric("tcp_ping_pong", "µs p50", Goal::RatioAtMost(0.95))],
+            |rt, effort| {
+                let trips = effort.pick(10_000, 20);
+                vec![median(&mut all_micros(ping_pong(rt, trips)))]
+            },
+        ),
+        Question::own(
+            "accept_churn",
+            [metric("accept_churn", "connections/s", Goal::Watched)],
+            |rt, effort| {
+                let address = serve(rt);
+                let load = Load::Churn {
+                    connections: effort.pick(8000, 50),
+                };
+                let done = Client::start(address, load).expect("done");
+                vec![done[0] / done[1]]
+            },
+        ),
+    ]
+}
+
+/// Starts an echo server on the workers and returns its address.
+pub fn serve<R: Rt>(rt: &R) -> SocketAddr {
+    let (tell, told) = thread_channel::channel();
+    drop(rt.spawn_on(async move {
+        let (listener, address) = R::bind().await;
+        tell.send(address).expect("the thread waits");
+        loop {
+            let stream = R::accept(&listener).await;
+            drop(R::spawn(echo_stream::<R>(stream)));
+        }
+    }));
+    told.recv().expect("the server tells its address")
+}
+
+/// Echoes until the peer closes the connection.
+async fn echo_stream<R: Rt>(mut stream: R::Stream) {
+    let mut buffer = [0; 1024];
+    while let Ok(count @ 1..) = R::read(&mut stream, &mut buffer).await {
+        if R::write_all(&mut stream, &buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn echo<R: Rt>(rt: &R, effort: Effort, connections: usize) -> Vec<f64> {
+    let address = serve(rt);
+    let load = Load::Closed {
+        connections,
+        warm_up: effort.pick(Duration::from_millis(200), Duration::from_millis(10)),
+        time: effort.pick(Duration::from_millis(1000), Duration::from_millis(20)),
+    };
+    let mut client = Client::start(address, load);
+    client.expect("start");
+    let cpu = process::cpu_time();
+    let done = client.expect("done");
+    let cpu = (process::cpu_time() - cpu).as_secs_f64();
+    let (requests, seconds) = (done[0], done[1]);
+    assert!(requests > 0.0, "no request was answered");
+    vec![requests / seconds, cpu * 1e6 / requests]
+}
+
+/// Round trips between two tasks of one runtime; the client is a task.
+pub fn ping_pong<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
+    in_task(rt, round_trips::<R>(trips))
+}
+
+/// Connects to a new task and returns the time of each round trip, after a tenth as warm-up.
+pub async fn round_trips<R: Rt>(trips: usize) -> Vec<Duration> {
+    let (listener, address) = R::bind().await;
+    let server = R::spawn(async move {
+        let stream = R::accept(&listener).await;
+        echo_stream::<R>(stream).await;
+    });
+    let mut stream = R::connect(address).await;
+    let mut times = Vec::with_capacity(trips);
+    let warm_up = trips / 10;
+    for trip in 0..warm_up + trips {
+        let start = Instant::now();
+        R::write_all(&mut stream, &MESSAGE)
+            .await
+            .expect("the server reads");
+        let mut echo = [0; MESSAGE.len()];
+        let mut received = 0;
+        while received < echo.len() {
+            let count = R::read(&mut stream, &mut echo[received..])
+                .await
+                .expect("the server answers");
+            assert_ne!(count, 0, "the server closed the connection");
+            received += count;
+        }
+        if trip >= warm_up {
+            times.push(start.elapsed());
+        }
+        assert_eq!(echo, MESSAGE, "the echo differs from the request");
+    }
+    drop(stream);
+    server.await.expect("the server does not panic");
+    times
+}

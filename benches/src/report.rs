@@ -1,0 +1,282 @@
+//! The printed rows, and the same for machines.
+//!
+//! A row is one figure of one question: our median and the peer's, their ratio, and whether the
+//! goal is reached. [`save`] writes all rows of a run to `ratios.tsv` and, as a table for people,
+//! to `ratios.md` in Cargo's target folder, with what one must know to compare them.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::{fs, io};
+
+use crate::questions::{Goal, Metric};
+use crate::stats::{median, quantile};
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Row {
+    /// What was measured.
+    metric: Metric,
+    /// How many rounds gave a value for both.
+    rounds: usize,
+    /// Our median.
+    ours: f64,
+    /// The peer's median.
+    peer: f64,
+    /// The smallest and the largest ratio of one round.
+    spread: (f64, f64),
+}
+
+impl Row {
+    /// Condenses the values of all rounds, each our value and the peer's.
+    pub fn new(metric: Metric, rounds: &[(f64, f64)]) -> Self {
+        let mut ours: Vec<f64> = rounds.iter().map(|round| round.0).collect();
+        let mut peers: Vec<f64> = rounds.iter().map(|round| round.1).collect();
+        let mut ratios: Vec<f64> = rounds.iter().map(|(ours, peer)| ours / peer).collect();
+        Self {
+            metric,
+            rounds: rounds.len(),
+            ours: median(&mut ours),
+            peer: median(&mut peers),
+            spread: (quantile(&mut ratios, 0.0), quantile(&mut ratios, 1.0)),
+        }
+    }
+
+    /// Our median divided by the peer's; NaN where both are zero.
+    fn ratio(&self) -> f64 {
+        self.ours / self.peer
+    }
+
+    /// Whether the goal is reached, or `None` if there is none. A missing value reaches nothing.
+    fn is_met(&self) -> Option<bool> {
+        match self.metric.goal {
+            Goal::RatioAtMost(bound) => Some(self.ratio() <= bound),
+            Goal::RatioAtLeast(bound) => Some(self.ratio() >= bound),
+            Goal::AtMost(bound) => Some(self.ours <= bound),
+            Goal::AtLeast(bound) => Some(self.ours >= bound),
+            Goal::Watched => None,
+        }
+    }
+
+    /// The goal in words.
+    fn goal(&self) -> String {
+        match self.metric.goal {
+            Goal::RatioAtMost(bound) => format!("ratio ≤ {bound:.2}"),
+            Goal::RatioAtLeast(bound) => format!("ratio ≥ {bound:.2}"),
+            Goal::AtMost(bound) => format!("≤ {}", figure(bound)),
+            Goal::AtLeast(bound) => format!("≥ {}", figure(bound)),
+            Goal::Watched => "–".into(),
+        }
+    }
+
+    /// The verdict in a word.
+    fn verdict(&self) -> &'static str {
+        match self.is_met() {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "",
+        }
+    }
+
+    /// The line that is printed as soon as the row is measured.
+    pub fn line(&self, ours: &str, peer: &str) -> String {
+        let mut line = format!(
+            "{}: {ours} {}, {peer} {} {}, ratio {} [{}–{}]",
+            self.metric.name,
+            figure(self.ours),
+            figure(self.peer),
+            self.metric.unit,
+            quotient(self.ratio()),
+            quotient(self.spread.0),
+            quotient(self.spread.1),
+        );
+        if self.is_met().is_some() {
+            write!(line, " (goal {}: {})", self.goal(), self.verdict()).expect("a string grows");
+        }
+        line
+    }
+
+    fn tsv(&self) -> String {
+        format!(
+            "{}\t{}\t{}\t{}\t{:.4}\t{:.4}\t{:.4}\t{}\t{}\t{}",
+            self.metric.name,
+            self.metric.unit,
+            self.ours,
+            self.peer,
+            self.ratio(),
+            self.spread.0,
+            self.spread.1,
+            self.rounds,
+            self.goal(),
+            self.verdict(),
+        )
+    }
+
+    fn markdown(&self) -> String {
+        format!(
+            "| `{}` | {} | {} | {} | {} | {}–{} | {} | {} |",
+            self.metric.name,
+            self.metric.unit,
+            figure(self.ours),
+            figure(self.peer),
+            quotient(self.ratio()),
+            quotient(self.spread.0),
+            quotient(self.spread.1),
+            self.goal(),
+            self.verdict(),
+        )
+    }
+}
+
+/// Two decimals, or a dash where nothing was to be divided.
+fn quotient(value: f64) -> String {
+    if value.is_nan() {
+        "–".into()
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+/// Three digits that matter, or all of a large number.
+fn figure(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// What a reader must know to compare two runs, as keys and values.
+pub fn facts() -> Vec<(&'static str, String)> {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    vec![
+        ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+        ("cpu", format!("{}, {cpus} cores", cpu_model())),
+        ("kernel", read("/proc/sys/kernel/osrelease")),
+        ("rustc", output("rustc", &["--version"])),
+        ("runtime", locked_version("runtime")),
+        ("tokio", locked_version("tokio")),
+        ("load average", read("/proc/loadavg")),
+        (
+            "command",
+            format!("cargo bench --bench ratios -- {}", own_arguments()),
+        ),
+    ]
+}
+
+/// Writes the rows to the target folder and returns where.
+///
+/// # Errors
+///
+/// If the folder cannot be found or written.
+pub fn save(facts: &[(&str, String)], ours: &str, peer: &str, rows: &[Row]) -> io::Result<PathBuf> {
+    let executable = std::env::current_exe()?;
+    // <target>/<profile>/deps/<executable>
+    let target = executable
+        .ancestors()
+        .nth(3)
+        .ok_or_else(|| io::Error::other("the executable is not in a target folder"))?;
+
+    let mut tsv = String::new();
+    let mut markdown = String::new();
+    for (key, value) in facts {
+        tsv += &format!("# {key}\t{value}\n");
+        markdown += &format!("- {key}: {value}\n");
+    }
+    tsv += &format!("name\tunit\t{ours}\t{peer}\tratio\tlowest\thighest\trounds\tgoal\tverdict\n");
+    markdown += &format!("\n| figure | unit | {ours} | {peer} | ratio | spread | goal | |\n");
+    markdown += "|---|---|---:|---:|---:|---|---|---|\n";
+    for row in rows {
+        tsv += &format!("{}\n", row.tsv());
+        markdown += &format!("{}\n", row.markdown());
+    }
+    fs::write(target.join("ratios.md"), markdown)?;
+    let path = target.join("ratios.tsv");
+    fs::write(&path, tsv)?;
+    Ok(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).map_or_else(|_| "unknown".into(), |text| text.trim().into())
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map_or_else(|| "unknown".into(), |text| text.trim().into())
+}
+
+fn cpu_model() -> String {
+    read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or_else(|| "unknown".into(), |(_, model)| model.trim().into())
+}
+
+/// The version of a package in the workspace's lock file.
+fn locked_version(package: &str) -> String {
+    let lock = read(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"));
+    let name = format!("name = \"{package}\"");
+    let mut lines = lock.lines().skip_while(|line| *line != name);
+    lines
+        .find_map(|line| line.strip_prefix("version = "))
+        .map_or_else(
+            || "unknown".into(),
+            |version| version.trim_matches('"').into(),
+        )
+}
+
+/// What followed `--` on Cargo's command line.
+fn own_arguments() -> String {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    arguments.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(goal: Goal, rounds: &[(f64, f64)]) -> Row {
+        Row::new(
+            Metric {
+                name: "name",
+                unit: "ns",
+                goal,
+            },
+            rounds,
+        )
+    }
+
+    #[test]
+    fn a_row_is_judged_by_its_medians() {
+        let rounds = [(1.0, 4.0), (100.0, 4.0), (2.0, 4.0)];
+        let at_most = row(Goal::RatioAtMost(0.5), &rounds);
+        assert_eq!(at_most.is_met(), Some(true));
+        assert_eq!(
+            at_most.line("ours", "tokio"),
+            "name: ours 2.00, tokio 4.00 ns, ratio 0.50 [0.25–25.00] (goal ratio ≤ 0.50: met)"
+        );
+        assert_eq!(row(Goal::RatioAtLeast(1.0), &rounds).is_met(), Some(false));
+        assert_eq!(row(Goal::AtMost(1.0), &rounds).is_met(), Some(false));
+        assert_eq!(row(Goal::AtLeast(1.9), &rounds).is_met(), Some(true));
+        assert_eq!(row(Goal::Watched, &rounds).is_met(), None);
+    }
+
+    #[test]
+    fn a_missing_value_reaches_no_goal() {
+        for goal in [
+            Goal::RatioAtMost(9.0),
+            Goal::RatioAtLeast(0.0),
+            Goal::AtMost(9.0),
+        ] {
+            assert_eq!(row(goal, &[(f64::NAN, 1.0)]).is_met(), Some(false));
+            assert_eq!(row(goal, &[]).is_met(), Some(false));
+        }
+    }
+}

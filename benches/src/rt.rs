@@ -1,0 +1,193 @@
+//! What a workload may ask of a runtime.
+//!
+//! [`Rt`] has Tokio's names. [`contestant!`](crate::contestant) implements it for a crate that has
+//! them too, so that two contestants differ in nothing but the crate's name.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+/// A multi-threaded runtime, as the workloads see it.
+///
+/// Functions without `self` are called inside a runtime, as a user's program calls them.
+pub trait Rt: Clone + Send + Sync + 'static {
+    /// The name in the table and on the command line.
+    const NAME: &'static str;
+
+    /// The handle of a spawned task.
+    type Join<T: Send + 'static>: Future<Output = Result<T, Self::JoinError>>
+        + Send
+        + Unpin
+        + 'static;
+    /// Why a task has no output.
+    type JoinError: Debug + Send + 'static;
+    /// A future that ends at a deadline.
+    type Sleep: Future<Output = ()> + Send + 'static;
+    /// A listening TCP socket.
+    type Listener: Send + Sync + 'static;
+    /// A TCP connection.
+    type Stream: Send + 'static;
+
+    /// Starts a runtime with this many workers, I/O and timers.
+    fn start(workers: usize) -> Self;
+
+    /// Runs `future` on the calling thread.
+    fn block_on<F: Future>(&self, future: F) -> F::Output;
+
+    /// Spawns a task from a thread outside the runtime.
+    fn spawn_on<F>(&self, future: F) -> Self::Join<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    /// Spawns a task on the current runtime.
+    fn spawn<F>(future: F) -> Self::Join<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+
+    /// Runs a closure on the blocking pool.
+    fn spawn_blocking<F, T>(job: F) -> Self::Join<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static;
+
+    /// Sleeps for `duration`.
+    fn sleep(duration: std::time::Duration) -> Self::Sleep;
+
+    /// Listens on a free port of 127.0.0.1.
+    fn bind() -> impl Future<Output = (Self::Listener, SocketAddr)> + Send;
+
+    /// Accepts one connection, without Nagle's delay.
+    fn accept(listener: &Self::Listener) -> impl Future<Output = Self::Stream> + Send;
+
+    /// Connects, without Nagle's delay.
+    fn connect(address: SocketAddr) -> impl Future<Output = Self::Stream> + Send;
+
+    /// Reads what there is.
+    fn read(
+        stream: &mut Self::Stream,
+        buffer: &mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send;
+
+    /// Writes everything.
+    fn write_all(
+        stream: &mut Self::Stream,
+        bytes: &[u8],
+    ) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// Runs `future` as a task on a worker and returns its output.
+///
+/// # Panics
+///
+/// If the task panics.
+pub fn in_task<R, F>(rt: &R, future: F) -> F::Output
+where
+    R: Rt,
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    rt.block_on(async { R::spawn(future).await.expect("the workload does not panic") })
+}
+
+/// Implements [`Rt`] for the runtime of a crate that has Tokio's names.
+///
+/// `contestant!(Name, the_crate, "label")` defines the struct `Name`.
+#[macro_export]
+macro_rules! contestant {
+    ($name:ident, $krate:ident, $label:literal) => {
+        #[doc = concat!("The runtime of `", stringify!($krate), "`.")]
+        #[derive(Clone)]
+        pub(crate) struct $name(
+            /// Shared, so that a workload may block in several threads.
+            std::sync::Arc<$krate::runtime::Runtime>,
+        );
+
+        impl $crate::Rt for $name {
+            const NAME: &'static str = $label;
+            type Join<T: Send + 'static> = $krate::task::JoinHandle<T>;
+            type JoinError = $krate::task::JoinError;
+            type Sleep = $krate::time::Sleep;
+            type Listener = $krate::net::TcpListener;
+            type Stream = $krate::net::TcpStream;
+
+            fn start(workers: usize) -> Self {
+                let runtime = $krate::runtime::Builder::new_multi_thread()
+                    .worker_threads(workers)
+                    .enable_all()
+                    .build()
+                    .expect("a runtime starts on an idle machine");
+                Self(std::sync::Arc::new(runtime))
+            }
+
+            fn block_on<F: Future>(&self, future: F) -> F::Output {
+                self.0.block_on(future)
+            }
+
+            fn spawn_on<F>(&self, future: F) -> Self::Join<F::Output>
+            where
+                F: Future + Send + 'static,
+                F::Output: Send + 'static,
+            {
+                self.0.spawn(future)
+            }
+
+            fn spawn<F>(future: F) -> Self::Join<F::Output>
+            where
+                F: Future + Send + 'static,
+                F::Output: Send + 'static,
+            {
+                $krate::spawn(future)
+            }
+
+            fn spawn_blocking<F, T>(job: F) -> Self::Join<T>
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                $krate::task::spawn_blocking(job)
+            }
+
+            fn sleep(duration: std::time::Duration) -> Self::Sleep {
+                $krate::time::sleep(duration)
+            }
+
+            async fn bind() -> (Self::Listener, std::net::SocketAddr) {
+                let listener = $krate::net::TcpListener::bind("127.0.0.1:0")
+                    .await
+                    .expect("the kernel has a free port");
+                let address = listener.local_addr().expect("the socket is bound");
+                (listener, address)
+            }
+
+            async fn accept(listener: &Self::Listener) -> Self::Stream {
+                let (stream, _) = listener.accept().await.expect("descriptors are left");
+                stream.set_nodelay(true).expect("TCP knows the option");
+                stream
+            }
+
+            async fn connect(address: std::net::SocketAddr) -> Self::Stream {
+                let stream = $krate::net::TcpStream::connect(address)
+                    .await
+                    .expect("the peer listens");
+                stream.set_nodelay(true).expect("TCP knows the option");
+                stream
+            }
+
+            async fn read(stream: &mut Self::Stream, buffer: &mut [u8]) -> std::io::Result<usize> {
+                // Not used where the stream has inherent methods of these names.
+                #[allow(unused_imports)]
+                use $krate::io::AsyncReadExt;
+                stream.read(buffer).await
+            }
+
+            async fn write_all(stream: &mut Self::Stream, bytes: &[u8]) -> std::io::Result<()> {
+                #[allow(unused_imports)]
+                use $krate::io::AsyncWriteExt;
+                stream.write_all(bytes).await
+            }
+        }
+    };
+}

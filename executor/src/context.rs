@@ -1,0 +1,150 @@
+//! What this thread is to the runtime: its current handle, the worker it is, and whether it polls.
+//!
+//! Four thread-locals, each set by a guard that restores what was there before:
+//!
+//! * the *current handle*, through which `spawn` finds its runtime;
+//! * the *worker*, while the thread serves a slot: scheduling a task looks here first;
+//! * *member*: whose thread it is, so that a shutdown does not wait for its own thread;
+//! * *polling*, while the thread polls a task or a root: then it must not block in `block_on`.
+//!
+//! No foreign code runs while one of them is borrowed.
+
+use crate::scheduler::{Handle, Shared};
+use crate::worker::Worker;
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+thread_local! {
+    static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
+    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+    static POLLING: Cell<bool> = const { Cell::new(false) };
+    static MEMBER: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+    static BATCH: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Makes a handle the current one until it is dropped.
+#[derive(Debug)]
+#[must_use = "the handle is current only while the guard lives"]
+pub struct EnterGuard {
+    /// What was current before.
+    before: Option<Handle>,
+    /// Thread-locals: the guard stays on its thread.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Drop for EnterGuard {
+    fn drop(&mut self) {
+        let before = self.before.take();
+        // The replaced handle may be the last of its runtime: it is dropped outside the borrow.
+        let _entered = HANDLE.try_with(|handle| handle.replace(before));
+    }
+}
+
+pub(crate) fn enter(handle: Handle) -> EnterGuard {
+    EnterGuard {
+        before: HANDLE.with(|current| current.replace(Some(handle))),
+        not_send: PhantomData,
+    }
+}
+
+/// The current handle, or `None` outside a runtime or while the thread ends.
+pub(crate) fn handle() -> Option<Handle> {
+    HANDLE.try_with(|handle| handle.borrow().clone()).ok()?
+}
+
+/// Calls `f` with the worker that this thread is, if any.
+#[inline]
+pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Rc<Worker>>) -> R) -> R {
+    // The closure is called exactly once, by one of the two arms.
+    let mut f = Some(f);
+    let called = WORKER.try_with(|worker| f.take().map(|f| f(worker.borrow().as_ref())));
+    match called {
+        Ok(Some(result)) => result,
+        _ => f.take().expect("not called yet")(None),
+    }
+}
+
+/// Makes the thread a worker, or no worker; returns what it was.
+pub(crate) fn set_worker(worker: Option<Rc<Worker>>) -> Option<Rc<Worker>> {
+    WORKER.with(|current| current.replace(worker))
+}
+
+/// Sets whether the thread polls, until dropped.
+#[derive(Debug)]
+pub(crate) struct PollingGuard {
+    /// What was set before.
+    before: bool,
+    /// Thread-locals: the guard stays on its thread.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Drop for PollingGuard {
+    fn drop(&mut self) {
+        let _ = POLLING.try_with(|polling| polling.set(self.before));
+    }
+}
+
+pub(crate) fn set_polling(polling: bool) -> PollingGuard {
+    PollingGuard {
+        before: POLLING.with(|current| current.replace(polling)),
+        not_send: PhantomData,
+    }
+}
+
+pub(crate) fn is_polling() -> bool {
+    POLLING.with(Cell::get)
+}
+
+/// Makes the thread one of a runtime's own, until dropped.
+#[derive(Debug)]
+pub(crate) struct MemberGuard {
+    /// Whose thread it was before.
+    before: *const Shared,
+}
+
+impl Drop for MemberGuard {
+    fn drop(&mut self) {
+        let _ = MEMBER.try_with(|member| member.set(self.before));
+    }
+}
+
+pub(crate) fn set_member(shared: &Arc<Shared>) -> MemberGuard {
+    MemberGuard {
+        before: MEMBER.with(|member| member.replace(Arc::as_ptr(shared))),
+    }
+}
+
+/// Whether the thread is one of this runtime's own.
+pub(crate) fn is_member(shared: &Arc<Shared>) -> bool {
+    MEMBER.with(Cell::get) == Arc::as_ptr(shared)
+}
+
+/// Calls `f`, in which waking a task notifies no worker; returns how many tasks were woken.
+///
+/// For threads that are no workers and wake many tasks at once, such as the reactor thread: they
+/// notify once afterwards, through [`Handle::injected`].
+pub fn batch(f: impl FnOnce()) -> usize {
+    struct Restore(Option<usize>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = BATCH.try_with(|batch| batch.set(self.0));
+        }
+    }
+    let restore = Restore(BATCH.with(|batch| batch.replace(Some(0))));
+    f();
+    let woken = BATCH.with(Cell::get).unwrap_or(0);
+    drop(restore);
+    woken
+}
+
+/// Whether a batch collects the wake-ups of this thread; if so, counts one.
+pub(crate) fn counted_in_batch() -> bool {
+    let count = |batch: &Cell<Option<usize>>| {
+        let count = batch.get();
+        batch.set(count.map(|count| count + 1));
+        count.is_some()
+    };
+    BATCH.try_with(count).unwrap_or(false)
+}

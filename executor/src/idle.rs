@@ -1,0 +1,216 @@
+//! Who searches, who sleeps, whom to wake.
+//!
+//! One word holds two counts, *searching* and *parked*; the list of the parked slots lies under
+//! a mutex that is locked only after the word says that somebody sleeps. Everything else is in
+//! the protocol text below; the numbers in this file's comments are its step numbers.
+//!
+//! This module is pure: it knows slots by their index, never touches a queue or a thread, and
+//! says whom to unpark instead of doing so. That is what makes it small enough to model
+//! (`idle/loom.rs`).
+//!
+//! **Cost.** `choose` with somebody searching or nobody parked: one fence and one load. Parking
+//! and leaving: one uncontended lock and one read-modify-write each.
+#![doc = include_str!("idle.md")]
+
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, bug, fence};
+use crossbeam_utils::CachePadded;
+
+/// One searching worker in the state word.
+const SEARCHING: u64 = 1 << 32;
+/// One parked worker in the state word.
+const PARKED: u64 = 1;
+/// "Not in the list" in `Idle::place`.
+const NOWHERE: u32 = u32::MAX;
+
+/// A snapshot of the state word: `searching` in the upper half, `parked` in the lower.
+#[derive(Clone, Copy)]
+struct Counts(u64);
+
+impl Counts {
+    fn searching(self) -> u64 {
+        self.0 >> 32
+    }
+
+    fn parked(self) -> u64 {
+        self.0 & (SEARCHING - 1)
+    }
+}
+
+/// What a worker that just parked has to do next.
+#[must_use]
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(crate) enum Parked {
+    /// Nobody searches any more: look at every queue once and notify if there is work (P3).
+    Recheck,
+    /// Somebody else searches and will see whatever was pushed.
+    Covered,
+}
+
+/// How a worker came out of the parked state.
+#[must_use]
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(crate) enum Left {
+    /// A notifier took it off the list and counted it as searching.
+    Chosen,
+    /// It took itself off the list.
+    ByItself,
+}
+
+/// The counts and the list of sleepers.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    /// Searching and parked, see [`Counts`]. Written by read-modify-writes only.
+    counts: CachePadded<AtomicU64>,
+    /// The parked slots, the one parked last at the end. Always agrees with `counts` and `place`
+    /// when the lock is free.
+    sleepers: Mutex<Vec<u32>>,
+    /// Where each slot stands in `sleepers`, or `NOWHERE`. Written under the lock.
+    place: Box<[AtomicU32]>,
+}
+
+impl Idle {
+    pub(crate) fn new(slots: usize) -> Idle {
+        Idle {
+            counts: CachePadded::new(AtomicU64::new(0)),
+            sleepers: Mutex::new(Vec::with_capacity(slots)),
+            place: (0..slots).map(|_| AtomicU32::new(NOWHERE)).collect(),
+        }
+    }
+
+    fn load(&self) -> Counts {
+        // Ordering: SeqCst, the load half of N1/P3 (store work, load counts against store counts,
+        // load work).
+        Counts(self.counts.load(Ordering::SeqCst))
+    }
+
+    /// Decides whether a worker should be unparked for work that was just pushed, and which:
+    /// preferably not `avoid`, which holds the polling duty. The caller unparks it.
+    #[inline]
+    pub(crate) fn choose(&self, avoid: impl FnOnce() -> usize) -> Option<usize> {
+        // N1. Ordering: SeqCst closes the race between our push followed by this load and a
+        // worker's parking followed by its look at the queues (P2, P3).
+        if !bug::IDLE_NOTIFY_NO_FENCE {
+            fence(Ordering::SeqCst);
+        }
+        let counts = self.load();
+        // N2.
+        if counts.searching() != 0 || counts.parked() == 0 {
+            return None;
+        }
+        self.choose_slow(avoid())
+    }
+
+    #[cold]
+    fn choose_slow(&self, avoid: usize) -> Option<usize> {
+        // N3.
+        let mut sleepers = self.sleepers.lock();
+        if self.load().searching() != 0 {
+            return None;
+        }
+        let last = sleepers.len().checked_sub(1)?;
+        let at = if last > 0 && sleepers[last] as usize == avoid {
+            last - 1
+        } else {
+            last
+        };
+        let slot = sleepers[at] as usize;
+        self.remove(&mut sleepers, slot);
+        // N4. Ordering: SeqCst, one total order with the loads of N1 and P3.
+        self.counts
+            .fetch_add(SEARCHING - PARKED, Ordering::SeqCst);
+        Some(slot)
+    }
+
+    /// Takes `slot` off the list; it must be on it.
+    fn remove(&self, sleepers: &mut Vec<u32>, slot: usize) {
+        // Relaxed: `place` is written under the lock that we hold.
+        let at = self.place[slot].load(Ordering::Relaxed) as usize;
+        sleepers.swap_remove(at);
+        if let Some(&moved) = sleepers.get(at) {
+            self.place[moved as usize].store(at as u32, Ordering::Relaxed);
+        }
+        // Ordering: Release pairs with the Acquire load in `is_parked`.
+        self.place[slot].store(NOWHERE, Ordering::Release);
+    }
+
+    /// Starts a search, unless half of the `awake` workers search already.
+    pub(crate) fn try_search(&self, live: usize) -> bool {
+        // S1. A stale count only makes the bound inexact.
+        let counts = self.load();
+        let awake = (live as u64).saturating_sub(counts.parked()).max(1);
+        if 2 * counts.searching() >= awake {
+            return false;
+        }
+        // Ordering: SeqCst, one total order with N1.
+        self.counts.fetch_add(SEARCHING, Ordering::SeqCst);
+        true
+    }
+
+    /// Ends a search that found work; `true` if it was the last one, and then the caller notifies
+    /// another worker if any queue is non-empty.
+    pub(crate) fn found_work(&self) -> bool {
+        // S2. Ordering: SeqCst; together with the fence it closes the race with a notifier that
+        // saw us searching (N2) and relied on us.
+        let before = Counts(self.counts.fetch_sub(SEARCHING, Ordering::SeqCst));
+        let last = before.searching() == 1 && !bug::IDLE_FOUND_NO_RECHECK;
+        if last {
+            fence(Ordering::SeqCst);
+        }
+        last
+    }
+
+    /// Puts `slot` on the list, and ends its search if it was `searching`.
+    pub(crate) fn park(&self, slot: usize, searching: bool) -> Parked {
+        let ended = if searching { SEARCHING } else { 0 };
+        // P1.
+        let before = {
+            let mut sleepers = self.sleepers.lock();
+            // Ordering: Release pairs with the Acquire load in `is_parked`.
+            self.place[slot].store(sleepers.len() as u32, Ordering::Release);
+            sleepers.push(slot as u32);
+            // P2. Ordering: SeqCst, see N1.
+            Counts(
+                self.counts
+                    .fetch_add(PARKED.wrapping_sub(ended), Ordering::SeqCst),
+            )
+        };
+        if before.searching() == u64::from(searching) && !bug::IDLE_PARK_NO_RECHECK {
+            // P3. Ordering: SeqCst, see N1.
+            fence(Ordering::SeqCst);
+            Parked::Recheck
+        } else {
+            Parked::Covered
+        }
+    }
+
+    /// Whether `slot` is still on the list. If not, it was chosen.
+    pub(crate) fn is_parked(&self, slot: usize) -> bool {
+        // Ordering: Acquire pairs with the Release stores under the lock.
+        self.place[slot].load(Ordering::Acquire) != NOWHERE
+    }
+
+    /// Takes `slot` off the list, since it has found something to do.
+    pub(crate) fn leave(&self, slot: usize) -> Left {
+        // L1.
+        let mut sleepers = self.sleepers.lock();
+        // Relaxed: written under the lock that we hold.
+        if self.place[slot].load(Ordering::Relaxed) == NOWHERE {
+            return Left::Chosen;
+        }
+        self.remove(&mut sleepers, slot);
+        // Ordering: SeqCst, one total order with N1 and with the reactor thread's look at
+        // `parked` before it sleeps.
+        self.counts.fetch_sub(PARKED, Ordering::SeqCst);
+        Left::ByItself
+    }
+
+    /// How many slots are parked.
+    pub(crate) fn parked(&self) -> usize {
+        self.load().parked() as usize
+    }
+}
+
+#[cfg(all(test, rt_loom))]
+mod loom;
+#[cfg(all(test, not(rt_loom)))]
+mod tests;

@@ -1,0 +1,580 @@
+//! The state that all threads of a runtime share: where tasks go, whom to notify, how it ends.
+//!
+//! ```text
+//!   wake, spawn ──► on a worker?  ── yes ─► LIFO slot; the displaced task ─► its deque ─► notify
+//!                        │ no                (woke itself: its deque)
+//!                        ▼
+//!                    injector ─► notify; `urgent` if nobody is parked
+//! ```
+//!
+//! **Cost.** Wake on a worker into the LIFO slot: one read-modify-write of the task's state and one swap
+//! of the slot, no notification. Into the deque: a push (no read-modify-write) and, for the notification, a fence and a
+//! load. Off a worker: an `Arc` upgrade, a push to the injector, the fence and the load. A futex wake only if a
+//! worker is parked and none searches. Spawn: one allocation, one lock of a sharded list, then as a wake.
+//!
+//! # Shutdown
+//!
+//! 1. Close the lists of live tasks: a later spawn drops its future in the spawner and yields a handle that says
+//!    "cancelled".
+//! 2. Mark all live tasks as cancelled and wake all threads.
+//! 3. Each thread drops what its slot holds, and ends.
+//! 4. The closing thread drops the futures of the tasks that were waiting, while reactor and timers still answer, then
+//!    what lies in the injector.
+//! 5. It joins workers, spares and the blocking pool.
+//! 6. The hook's `close` stops the reactor thread, and
+//! 7. makes what remains of I/O and timers return errors.
+//!
+//! A thread inside a poll that does not return keeps its future and the shared state. If the closing thread does not wait
+//! for it (a timeout, or `shutdown_background`), the last thread to end does steps 4 to 7.
+
+use crate::block_on::Root;
+use crate::blocking::{self, Pool};
+use crate::context::{self, EnterGuard};
+use crate::idle::{Idle, Parked};
+use crate::park::Park;
+use crate::slots::{SHUTDOWN, Seat, Slots};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::task::{Cause, JoinHandle, Meta, Owned, Phase, Runnable, Schedule, Scheduled};
+use crate::threads::{Gone, Threads};
+use crate::worker::{self, POLLED, Worker};
+use crossbeam_deque::{Injector, Steal};
+use crossbeam_utils::CachePadded;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// How many spare slots stand by for workers inside `block_in_place`.
+const SPARES: usize = 32;
+/// How many threads may be guests at the same time; further ones block without running tasks.
+const GUESTS: usize = 8;
+
+/// Which threads run the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavor {
+    /// Worker threads of the runtime's own.
+    MultiThread,
+    /// The thread inside `block_on`, and only while it is there.
+    CurrentThread,
+}
+
+/// Called on a thread of the runtime at a certain point of its life.
+pub type Hook = Arc<dyn Fn() + Send + Sync>;
+/// Called around everything that a thread of the runtime does.
+pub type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+/// Names the next thread.
+pub type NameThread = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What an executor is made with.
+pub struct Config {
+    /// Which threads run the tasks.
+    pub flavor: Flavor,
+    /// The number of workers; 1 for [`Flavor::CurrentThread`].
+    pub workers: usize,
+    /// Whether a thread inside `block_on` runs tasks of its root.
+    pub guest: bool,
+    /// A busy worker looks at the driver every so many ticks.
+    pub event_interval: u32,
+    /// A worker looks at the injector first every so many ticks.
+    pub injector_interval: u32,
+    /// Whether a woken task may run next, before those that wait longer.
+    pub lifo_slot: bool,
+    /// Names each thread as it starts.
+    pub thread_name: NameThread,
+    /// The stack of each thread in bytes; std's default if `None`.
+    pub stack_size: Option<usize>,
+    /// How long an idle thread of the blocking pool, or a spare, lives.
+    pub keep_alive: Duration,
+    /// The most threads that the blocking pool may have.
+    pub max_blocking: usize,
+    /// Runs at the start of each thread.
+    pub on_thread_start: Option<Hook>,
+    /// Runs at the end of each thread.
+    pub on_thread_stop: Option<Hook>,
+    /// Runs before a worker sleeps.
+    pub on_thread_park: Option<Hook>,
+    /// Runs after a worker slept.
+    pub on_thread_unpark: Option<Hook>,
+    /// Runs around each thread, once it knows its handle.
+    pub around: Option<Around>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("flavor", &self.flavor)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// The number of slots, and so of timer shards and parkers, that an executor with this configuration has.
+    pub fn slots(&self) -> usize {
+        let (workers, spares, guests) = self.layout();
+        workers + spares + guests
+    }
+
+    /// Slots for workers, for spares, for threads inside `block_on`.
+    fn layout(&self) -> (usize, usize, usize) {
+        match self.flavor {
+            Flavor::MultiThread => (self.workers, SPARES, if self.guest { GUESTS } else { 0 }),
+            Flavor::CurrentThread => (0, 0, 1),
+        }
+    }
+}
+
+/// Calls a user's hook; its panic has been reported by the panic hook and ends there.
+pub(crate) fn call_hook(hook: &Option<Hook>) {
+    if let Some(hook) = hook {
+        let _ = catch_unwind(AssertUnwindSafe(|| hook()));
+    }
+}
+
+/// What all threads and handles share.
+pub(crate) struct Shared {
+    /// As given to [`Handle::start`].
+    pub(crate) config: Config,
+    /// What threads work with.
+    pub(crate) slots: Slots,
+    /// Who searches, who sleeps.
+    pub(crate) idle: Idle,
+    /// Tasks from outside the workers.
+    injector: Injector<Runnable>,
+    /// "Run an injected task first": set when tasks were injected while nobody was parked.
+    urgent: CachePadded<AtomicBool>,
+    /// The live tasks.
+    pub(crate) owned: Owned<Shared>,
+    /// What threads sleep on.
+    pub(crate) park: Arc<dyn Park>,
+    /// The threads that serve slots, or wait for one.
+    pub(crate) threads: Threads,
+    /// The threads that run blocking closures.
+    pub(crate) blocking: Pool,
+    /// Threads inside `block_on` of a current-thread runtime that wait for its slot.
+    pub(crate) seekers: Mutex<Vec<Arc<Root>>>,
+    /// Set at step 1 of the shutdown.
+    closing: AtomicBool,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("slots", &self.slots)
+            .field("idle", &self.idle)
+            .field("closing", &self.is_closing())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Schedule for Shared {
+    #[inline]
+    fn schedule(task: Scheduled<Self>, cause: Cause) {
+        context::with_worker(|worker| match worker {
+            Some(worker) if std::ptr::eq(&**worker.shared(), task.scheduler()) => {
+                worker.schedule(task.into_runnable(), cause);
+            }
+            _ => {
+                // After the push the task may complete and the runtime end: hold on to it.
+                let shared = task.keep();
+                shared.inject(task.into_runnable());
+            }
+        });
+    }
+
+    fn owned(&self) -> &Owned<Self> {
+        &self.owned
+    }
+
+    #[inline]
+    fn polled(&self, task: &Runnable) {
+        if task.conduct() & POLLED == 0 {
+            task.set_conduct(task.conduct() | POLLED);
+        }
+    }
+}
+
+impl Shared {
+    /// Pushes a task where any worker can take it, and notifies one. The caller holds an `Arc`.
+    pub(crate) fn inject(&self, task: Runnable) {
+        self.injector.push(task);
+        if !context::counted_in_batch() {
+            self.injected();
+        }
+    }
+
+    /// Notifies for tasks that were just injected.
+    pub(crate) fn injected(&self) {
+        // Relaxed: a hint; N1's fence in `notify` orders what must be ordered.
+        if self.idle.parked() == 0 && !self.urgent.load(Ordering::Relaxed) {
+            // Ordering: Release pairs with the AcqRel swap in `take_urgent`.
+            self.urgent.swap(true, Ordering::Release);
+        }
+        self.notify();
+    }
+
+    /// Unparks a worker for work that was just pushed, if one should be.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if let Some(slot) = self.idle.choose(|| self.park.in_driver()) {
+            self.park.unpark(slot);
+        }
+    }
+
+    /// Whether an injected task should be run first; asking clears the flag.
+    #[inline]
+    pub(crate) fn take_urgent(&self) -> bool {
+        // Relaxed: missing the flag for a turn does no harm.
+        self.urgent.load(Ordering::Relaxed) && self.urgent.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes one task from the injector; sets `urgent` again if it was `urgent` and more are there.
+    pub(crate) fn pop_injected(&self, urgent: bool) -> Option<Runnable> {
+        loop {
+            match self.injector.steal() {
+                Steal::Success(task) => {
+                    if urgent && !self.injector.is_empty() {
+                        // Ordering: as in `injected`.
+                        self.urgent.swap(true, Ordering::Release);
+                    }
+                    return Some(task);
+                }
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    pub(crate) fn injector(&self) -> &Injector<Runnable> {
+        &self.injector
+    }
+
+    /// Whether any queue that others may take from has a task (idle.md, P3 and S2).
+    pub(crate) fn has_work(&self) -> bool {
+        !self.injector.is_empty()
+            || self
+                .slots
+                .live_from(0)
+                .any(|slot| !self.slots.get(slot).stealer.is_empty())
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        // Ordering: Acquire pairs with the swap in `begin_shutdown`.
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Steps 1, 2, and 4 for the tasks that wait.
+    fn begin_shutdown(&self) {
+        // Ordering: SeqCst, so that whoever is unparked below sees it, and whoever takes a slot
+        // after the loop below looks at the flag first.
+        if self.closing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.owned.close();
+        self.blocking.begin_shutdown();
+        self.wake_all();
+        // Step 4, first half, here and not later, so that a task that waits for ever is dropped even if
+        // some thread never returns.
+        self.owned.cancel_all(drop);
+    }
+
+    fn wake_all(&self) {
+        for slot in 0..self.slots.len() {
+            self.slots.get(slot).raise(SHUTDOWN);
+            self.park.unpark(slot);
+        }
+        self.threads.wake_all();
+    }
+
+    /// Drops what lies in the injector.
+    fn drain_injector(&self) {
+        while let Some(task) = self.pop_injected(false) {
+            drop(task);
+        }
+    }
+
+    /// Steps 4 (second half), 6 and 7; called when no thread serves a slot any more.
+    pub(crate) fn finish_shutdown(&self) {
+        self.drain_injector();
+        // What is still incomplete is in the hands of a waker that is about to push it, or of a
+        // guest or a thread inside `block_in_place` that is about to drop it.
+        while !self.owned.is_empty() {
+            self.drain_injector();
+            std::thread::yield_now();
+        }
+        self.park.close();
+    }
+}
+
+/// A reference to an executor, through which tasks are spawned and futures driven.
+#[derive(Clone)]
+pub struct Handle {
+    /// The executor.
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("flavor", &self.shared.config.flavor)
+            .field("workers", &self.shared.config.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// Starts an executor whose threads sleep on `park`.
+    ///
+    /// # Errors
+    ///
+    /// When a worker thread cannot be started; those that were started end again.
+    pub fn start(config: Config, park: Arc<dyn Park>) -> io::Result<Handle> {
+        let (workers, spares, guests) = config.layout();
+        let shared = Arc::new_cyclic(|me| Shared {
+            slots: Slots::new(workers, spares, guests),
+            idle: Idle::new(config.slots()),
+            injector: Injector::new(),
+            urgent: CachePadded::new(AtomicBool::new(false)),
+            owned: Owned::new(4 * config.workers),
+            park,
+            threads: Threads::new(workers),
+            blocking: Pool::new(blocking_config(&config, me)),
+            seekers: Mutex::new(Vec::new()),
+            closing: AtomicBool::new(false),
+            config,
+        });
+        shared.owned.adopt(Arc::clone(&shared));
+        let handle = Handle { shared };
+        for slot in 0..workers {
+            handle.shared.slots.enliven(slot);
+        }
+        for slot in 0..workers {
+            if let Err(error) = worker::start_thread(&handle.shared, slot) {
+                handle.shutdown(None);
+                return Err(error);
+            }
+        }
+        Ok(handle)
+    }
+
+    /// The handle of the runtime that this thread is in, if any.
+    pub fn try_current() -> Option<Handle> {
+        context::handle()
+    }
+
+    /// Makes this handle the current one of this thread while the guard lives.
+    pub fn enter(&self) -> EnterGuard {
+        context::enter(self.clone())
+    }
+
+    /// Spawns a task.
+    ///
+    /// While the executor shuts down, or after, the future is dropped at once and the handle says
+    /// "cancelled".
+    pub fn spawn<F>(&self, future: F, location: &'static Location<'static>, name: Option<Box<str>>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let shared = &self.shared;
+        let is_own = |worker: &&Rc<Worker>| Arc::ptr_eq(worker.shared(), shared);
+        let hint = context::with_worker(|worker| Some(worker.filter(is_own)?.slot()));
+        // The future is foreign code, and dropped at once if the lists are closed: nothing is borrowed here.
+        let hint = hint.unwrap_or_else(thread_hint);
+        let (handle, runnable) = shared.owned.bind(future, meta(location, name), hint);
+        if let Some(runnable) = runnable {
+            context::with_worker(|worker| match worker.filter(is_own) {
+                Some(worker) => worker.spawned(runnable),
+                None => shared.inject(runnable),
+            });
+        }
+        handle
+    }
+
+    /// Runs a closure on the pool for blocking work.
+    pub fn spawn_blocking<F, R>(&self, f: F, location: &'static Location<'static>, name: Option<Box<str>>) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.shared.blocking.spawn(f, meta(location, name))
+    }
+
+    /// Notifies for the tasks that were woken inside [`batch`](crate::batch).
+    pub fn injected(&self) {
+        self.shared.injected();
+    }
+
+    /// Drives `future` on the calling thread, see the `guest` and `current_thread` modules.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that polls a task or a root already.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        crate::block_on::block_on(&self.shared, future)
+    }
+
+    /// Which threads run the tasks.
+    pub fn flavor(&self) -> Flavor {
+        self.shared.config.flavor
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> usize {
+        self.shared.config.workers
+    }
+
+    /// The number of tasks that have not completed.
+    pub fn live_tasks(&self) -> usize {
+        self.shared.owned.len()
+    }
+
+    /// The number of tasks in the injector.
+    pub fn injector_depth(&self) -> usize {
+        self.shared.injector.len()
+    }
+
+    /// Whether jobs of the blocking pool are queued or running.
+    pub fn is_blocking_pool_busy(&self) -> bool {
+        let stats = self.shared.blocking.stats();
+        stats.queued > 0 || stats.threads > stats.idle
+    }
+
+    /// A weak reference, for those whom the executor itself keeps.
+    pub fn downgrade(&self) -> WeakHandle {
+        WeakHandle(Arc::downgrade(&self.shared))
+    }
+
+    /// A slot that some thread serves.
+    pub fn serving_slot(&self) -> usize {
+        self.shared.slots.live_from(0).next().unwrap_or(0)
+    }
+
+    /// Whether a thread serves `slot`, asleep or awake.
+    pub fn is_live(&self, slot: usize) -> bool {
+        self.shared.slots.is_live(slot)
+    }
+
+    /// Whether every live slot is parked, so that nothing can become stuck or late.
+    pub fn is_idle(&self) -> bool {
+        self.shared.slots.count_live() <= self.shared.idle.parked()
+    }
+
+    /// Whether some worker is parked.
+    pub fn has_parked(&self) -> bool {
+        self.shared.idle.parked() > 0
+    }
+
+    /// Unparks one parked worker if there is one, so that it takes over the polling duty.
+    pub fn rouse_one(&self) {
+        self.shared.notify();
+    }
+
+    /// Describes each task that is being polled, for a report after a shutdown that did not wait for it.
+    pub fn stuck_tasks(&self) -> Vec<String> {
+        let mut stuck = Vec::new();
+        self.shared.owned.for_each(|task| {
+            if task.phase == Phase::Running {
+                let name = task.name.map(|name| format!(" {name:?}")).unwrap_or_default();
+                stuck.push(format!("task {}{name} (spawned at {})", task.id, task.location));
+            }
+        });
+        stuck
+    }
+
+    /// Makes a watchman over this executor's slots.
+    pub fn watchman(&self) -> crate::Watchman {
+        crate::Watchman::new(Arc::downgrade(&self.shared), self.shared.slots.len())
+    }
+
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Handle {
+        Handle { shared }
+    }
+
+    /// Shuts the executor down, in the steps that the module's header numbers; waits for its threads, but at most
+    /// `timeout`. Returns whether all of them have ended.
+    ///
+    /// On a thread of the executor itself nothing is waited for: the last thread to end finishes.
+    pub fn shutdown(&self, timeout: Option<Duration>) -> bool {
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.shared.begin_shutdown();
+        let own_thread = context::is_member(&self.shared) || context::is_polling();
+        let until = if own_thread { Some(Instant::now()) } else { until };
+        let gone = self.shared.threads.wait(until);
+        if gone == Gone::AllMineToFinish {
+            self.shared.finish_shutdown();
+        }
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let jobs_done = self.shared.blocking.shutdown(left);
+        gone != Gone::NotYet && jobs_done
+    }
+}
+
+/// A reference to an executor that does not keep it.
+#[derive(Debug, Clone)]
+pub struct WeakHandle(Weak<Shared>);
+
+impl WeakHandle {
+    /// The handle, unless the executor is gone.
+    pub fn upgrade(&self) -> Option<Handle> {
+        self.0.upgrade().map(Handle::from_shared)
+    }
+}
+
+fn blocking_config(config: &Config, me: &Weak<Shared>) -> blocking::Config {
+    let me = me.clone();
+    let around = config.around.clone();
+    blocking::Config {
+        max_threads: config.max_blocking,
+        keep_alive: config.keep_alive,
+        name: Arc::clone(&config.thread_name),
+        stack_size: config.stack_size,
+        on_start: config.on_thread_start.clone(),
+        on_stop: config.on_thread_stop.clone(),
+        around: Arc::new(move |body: &mut dyn FnMut()| {
+            let shared = me.upgrade();
+            let _member = shared.as_ref().map(context::set_member);
+            let _entered = shared.map(|shared| Handle { shared }.enter());
+            match &around {
+                Some(around) => around(body),
+                None => body(),
+            }
+        }),
+    }
+}
+
+fn meta(location: &'static Location<'static>, name: Option<Box<str>>) -> Meta {
+    let meta = Meta::new(location);
+    match name {
+        Some(name) => meta.name(name),
+        None => meta,
+    }
+}
+
+/// A number that differs between threads, so that they use different shards of the list of live tasks.
+fn thread_hint() -> usize {
+    thread_local!(static ANCHOR: u8 = const { 0 });
+    // Thread-locals of different threads lie pages apart.
+    ANCHOR.try_with(|anchor| (std::ptr::from_ref(anchor) as usize) >> 12).unwrap_or(0)
+}
+
+/// What a worker does after it parked.
+impl Shared {
+    pub(crate) fn after_parking(&self, parked: Parked) {
+        if parked == Parked::Recheck && self.has_work() {
+            self.notify();
+        }
+    }
+
+    /// The seat's slots, for threads that come and go.
+    pub(crate) fn free_slot(&self, seat: Seat) -> Option<usize> {
+        if self.is_closing() {
+            return None;
+        }
+        self.slots.take(seat)
+    }
+}

@@ -1,0 +1,217 @@
+//! Slots apart from threads: what a thread works with, and which slots are live.
+//!
+//! A *slot* holds everything that running tasks needs: a deque, a LIFO slot, an epoch line, and by its
+//! index a timer shard and a parker in the driver. Threads take and leave slots: the workers, spare
+//! threads that stand in for a worker inside `block_in_place`, and the guest inside `block_on`.
+//! Nothing that a slot owns can be reached by one thread alone: others steal from the deque and, when the owner
+//! computes for long, from the LIFO slot.
+//!
+//! Indices: `0..workers` are served from the start, then come the slots for spares, then those for guests.
+//!
+//! A slot is *live* while a thread serves it; a guest's only while that thread is awake. Stealing and the
+//! last look before parking go over the live slots. The rule that makes it safe to skip the others: **the
+//! deque and the LIFO slot of a slot that is not live are empty** (its thread drains them to the injector
+//! before it clears the bit, and pushes nothing after).
+
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::task::{AtomicRunnable, Runnable};
+use crossbeam_deque::{Stealer, Worker as Deque};
+use crossbeam_utils::CachePadded;
+use std::fmt;
+
+/// Set in [`Slot::signal`]: the runtime shuts down.
+pub(crate) const SHUTDOWN: u32 = 1;
+/// Set in [`Slot::signal`]: the slot's epoch stood still for longer than a poll should take.
+pub(crate) const STUCK: u32 = 2;
+
+/// What a thread works with.
+pub(crate) struct Slot {
+    /// Advanced by the owner before each poll (relaxed); the watchman compares.
+    pub(crate) epoch: AtomicU64,
+    /// What others want the owner to look at before its next poll: SHUTDOWN, STUCK.
+    pub(crate) signal: AtomicU32,
+    /// The task to run next; stealable.
+    pub(crate) lifo: AtomicRunnable,
+    /// The handle through which others steal from the deque.
+    pub(crate) stealer: Stealer<Runnable>,
+    /// The deque, while no thread serves the slot.
+    deque: Mutex<Option<Deque<Runnable>>>,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("epoch", &self.epoch.load(Ordering::Relaxed))
+            .field("queued", &self.stealer.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    fn new() -> Slot {
+        let deque = Deque::new_fifo();
+        Slot {
+            epoch: AtomicU64::new(0),
+            signal: AtomicU32::new(0),
+            lifo: AtomicRunnable::new(),
+            stealer: deque.stealer(),
+            deque: Mutex::new(Some(deque)),
+        }
+    }
+
+    /// Sets `bit` in the signal word, and tells whether it was clear.
+    pub(crate) fn raise(&self, bit: u32) -> bool {
+        // Ordering: SeqCst, so that an unpark that follows cannot be seen before the bit.
+        self.signal.fetch_or(bit, Ordering::SeqCst) & bit == 0
+    }
+}
+
+/// Which kind of thread asks for a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// A worker or a spare in a worker's place.
+    Worker,
+    /// A thread inside `block_on`.
+    Guest,
+}
+
+/// All slots, and which of them are live.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    /// Never moves and never changes its length.
+    slots: Box<[CachePadded<Slot>]>,
+    /// One bit a slot. Written by read-modify-writes only.
+    live: Box<[CachePadded<AtomicU64>]>,
+    /// Slots that no thread has: for workers' stand-ins, and for guests.
+    free: Mutex<[Vec<usize>; 2]>,
+}
+
+impl Slots {
+    /// Creates `workers` slots that are spoken for, and `spares` and `guests` that are free.
+    pub(crate) fn new(workers: usize, spares: usize, guests: usize) -> Slots {
+        let total = workers + spares + guests;
+        let descending = |from: usize, to: usize| (from..to).rev().collect();
+        Slots {
+            slots: (0..total).map(|_| CachePadded::new(Slot::new())).collect(),
+            live: (0..total.div_ceil(64))
+                .map(|_| CachePadded::new(AtomicU64::new(0)))
+                .collect(),
+            free: Mutex::new([
+                descending(workers, workers + spares),
+                descending(workers + spares, total),
+            ]),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn get(&self, slot: usize) -> &Slot {
+        &self.slots[slot]
+    }
+
+    /// Takes a slot that no thread has.
+    pub(crate) fn take(&self, seat: Seat) -> Option<usize> {
+        self.free.lock()[seat as usize].pop()
+    }
+
+    /// Gives a slot back; its deque must have been put back before.
+    pub(crate) fn give_back(&self, slot: usize, seat: Seat) {
+        debug_assert!(self.slots[slot].deque.lock().is_some());
+        self.free.lock()[seat as usize].push(slot);
+    }
+
+    /// Takes the deque of a slot that no thread serves.
+    pub(crate) fn take_deque(&self, slot: usize) -> Deque<Runnable> {
+        let deque = self.slots[slot].deque.lock().take();
+        deque.expect("a slot is taken by one thread at a time")
+    }
+
+    /// Puts the deque back when a thread leaves the slot.
+    pub(crate) fn put_deque(&self, slot: usize, deque: Deque<Runnable>) {
+        debug_assert!(deque.is_empty(), "a slot is left with tasks in it");
+        *self.slots[slot].deque.lock() = Some(deque);
+    }
+
+    /// Makes `slot` live.
+    pub(crate) fn enliven(&self, slot: usize) {
+        // Ordering: SeqCst, one total order with the last look before parking (idle.md, P3) and
+        // with the reactor thread's look before it sleeps.
+        self.live[slot / 64].fetch_or(1 << (slot % 64), Ordering::SeqCst);
+    }
+
+    /// Makes `slot` no longer live; it must have been drained.
+    pub(crate) fn retire(&self, slot: usize) {
+        // Ordering: SeqCst, as in `enliven`.
+        self.live[slot / 64].fetch_and(!(1 << (slot % 64)), Ordering::SeqCst);
+    }
+
+    /// Whether `slot` is live.
+    pub(crate) fn is_live(&self, slot: usize) -> bool {
+        // Ordering: SeqCst, as in `enliven`.
+        self.live[slot / 64].load(Ordering::SeqCst) & (1 << (slot % 64)) != 0
+    }
+
+    /// How many slots are live.
+    pub(crate) fn count_live(&self) -> usize {
+        // Ordering: SeqCst, as in `enliven`.
+        let ones = |word: &CachePadded<AtomicU64>| word.load(Ordering::SeqCst).count_ones() as usize;
+        self.live.iter().map(ones).sum()
+    }
+
+    /// The live slots, beginning with the first at or after `start` and going round.
+    pub(crate) fn live_from(&self, start: usize) -> impl Iterator<Item = usize> + '_ {
+        let word = (start / 64) % self.live.len();
+        let split = u64::MAX << (start % 64);
+        // The first word comes twice: its upper part first, its lower part last.
+        (0..=self.live.len()).flat_map(move |step| {
+            let at = (word + step) % self.live.len();
+            // Relaxed suffices for stealing; the look before parking comes after a fence.
+            let mut bits = self.live[at].load(Ordering::Relaxed);
+            if step == 0 {
+                bits &= split;
+            } else if step == self.live.len() {
+                bits &= !split;
+            }
+            std::iter::from_fn(move || {
+                let bit = bits.trailing_zeros();
+                bits &= bits.wrapping_sub(1);
+                (bit < 64).then_some(at * 64 + bit as usize)
+            })
+        })
+    }
+}
+
+#[cfg(all(test, not(rt_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_slots_are_visited_once_from_any_start() {
+        let slots = Slots::new(130, 40, 30);
+        let live = [0, 1, 63, 64, 100, 128, 199];
+        for slot in live {
+            slots.enliven(slot);
+        }
+        for start in 0..200 {
+            let mut seen: Vec<_> = slots.live_from(start).collect();
+            assert!(seen.first().is_some_and(|&first| first >= start || start > 199));
+            seen.sort_unstable();
+            assert_eq!(seen, live, "from {start}");
+        }
+        slots.retire(64);
+        assert_eq!(slots.count_live(), 6);
+        assert!(!slots.is_live(64) && slots.is_live(63));
+    }
+
+    #[test]
+    fn seats_are_apart() {
+        let slots = Slots::new(2, 1, 1);
+        assert_eq!(slots.take(Seat::Worker), Some(2));
+        assert_eq!(slots.take(Seat::Worker), None);
+        assert_eq!(slots.take(Seat::Guest), Some(3));
+        slots.give_back(2, Seat::Worker);
+        assert_eq!(slots.take(Seat::Worker), Some(2));
+    }
+}

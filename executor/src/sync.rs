@@ -1,0 +1,237 @@
+//! The one place that chooses between the real primitives and those of loom.
+//!
+//! Code whose interleavings are explored (task cell, blocking pool, idle protocol, parkers) takes its atomics, cells,
+//! locks and threads from here. Without `--cfg rt_loom` the names are std's and parking_lot's at no cost; with it they
+//! are loom's, with the same signatures. [`bug`] holds the planted bugs: each weakens one ordering or drops one check,
+//! and a model must fail when it is switched on with `--cfg rt_bug="name"`. A model that cannot fail proves nothing.
+
+#[cfg(rt_loom)]
+pub(crate) use modelled::*;
+#[cfg(not(rt_loom))]
+pub(crate) use real::*;
+
+/// Planted bugs, all off unless chosen by `--cfg rt_bug="name"`.
+pub(crate) mod bug {
+    /// A wake that finds the task scheduled returns without a read-modify-write: its Release edge is lost.
+    pub(crate) const CELL_WAKE_LOAD_ONLY: bool = cfg!(rt_bug = "cell_wake_load_only");
+    /// The end of a poll overlooks a wake that came during the poll.
+    pub(crate) const CELL_END_POLL_DEAF: bool = cfg!(rt_bug = "cell_end_poll_deaf");
+    /// Giving up a reference orders nothing before the free.
+    pub(crate) const CELL_RELEASE_RELAXED: bool = cfg!(rt_bug = "cell_release_relaxed");
+    /// Completion does not publish the output.
+    pub(crate) const CELL_COMPLETE_RELAXED: bool = cfg!(rt_bug = "cell_complete_relaxed");
+    /// The join handle installs its waker without looking whether the task has completed meanwhile.
+    pub(crate) const CELL_JOIN_WAKER_UNCHECKED: bool = cfg!(rt_bug = "cell_join_waker_unchecked");
+    /// An abort takes a running task for an idle one and makes a second runnable.
+    pub(crate) const CELL_ABORT_TWICE: bool = cfg!(rt_bug = "cell_abort_twice");
+    /// The LIFO slot hands a runnable over without ordering.
+    pub(crate) const CELL_SLOT_RELAXED: bool = cfg!(rt_bug = "cell_slot_relaxed");
+    /// A task stays in the list of its scheduler although the list has been closed.
+    pub(crate) const CELL_BIND_CLOSED: bool = cfg!(rt_bug = "cell_bind_closed");
+    /// A notifier looks at the counts without a fence after its push.
+    pub(crate) const IDLE_NOTIFY_NO_FENCE: bool = cfg!(rt_bug = "idle_notify_no_fence");
+    /// A worker that parks does not look at the queues once more.
+    pub(crate) const IDLE_PARK_NO_RECHECK: bool = cfg!(rt_bug = "idle_park_no_recheck");
+    /// The last searcher that finds work does not look at the queues for more.
+    pub(crate) const IDLE_FOUND_NO_RECHECK: bool = cfg!(rt_bug = "idle_found_no_recheck");
+    /// An unpark of an awake thread leaves no token.
+    pub(crate) const PARKER_UNPARK_LOST: bool = cfg!(rt_bug = "parker_unpark_lost");
+    /// A blocking thread whose wait ran out retires although it was chosen for a job.
+    pub(crate) const POOL_RETIRE_CHOSEN: bool = cfg!(rt_bug = "pool_retire_chosen");
+    /// A blocking job is accepted after the pool has been closed.
+    pub(crate) const POOL_SUBMIT_CLOSED: bool = cfg!(rt_bug = "pool_submit_closed");
+}
+
+/// The real primitives.
+#[cfg(not(rt_loom))]
+mod real {
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+    pub(crate) use std::thread;
+
+    /// A cell whose content is reached through raw pointers, so that loom can follow each access.
+    #[derive(Debug, Default)]
+    #[repr(transparent)]
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        /// Puts `value` into a cell.
+        pub(crate) const fn new(value: T) -> UnsafeCell<T> {
+            UnsafeCell(std::cell::UnsafeCell::new(value))
+        }
+
+        /// Reads through a pointer; the caller answers for the absence of a writer.
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
+            access(self.0.get())
+        }
+
+        /// Writes through a pointer; the caller answers for the absence of any other access.
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+            access(self.0.get())
+        }
+    }
+
+    /// Stands for "this allocation lives" in models; nothing here.
+    #[derive(Debug, Default)]
+    pub(crate) struct Alive;
+
+    impl Alive {
+        /// Marks the birth of an allocation.
+        pub(crate) const fn new() -> Alive {
+            Alive
+        }
+
+        /// Says that the allocation is used.
+        #[inline(always)]
+        pub(crate) fn touch(&self) {}
+
+        /// Says that the allocation ends.
+        #[inline(always)]
+        pub(crate) fn end(&self) {}
+    }
+}
+
+/// Loom's primitives with the signatures of the real ones.
+#[cfg(rt_loom)]
+mod modelled {
+    use std::ops::{Deref, DerefMut};
+    use std::time::Duration;
+
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+    pub(crate) use loom::thread;
+
+    /// Says that an allocation lives: a use after the end is a race that loom sees, a missing end is a leak.
+    #[derive(Debug)]
+    pub(crate) struct Alive {
+        cell: UnsafeCell<()>,
+        _leak: loom::alloc::Track<()>,
+    }
+
+    impl Alive {
+        pub(crate) fn new() -> Alive {
+            Alive {
+                cell: UnsafeCell::new(()),
+                _leak: loom::alloc::Track::new(()),
+            }
+        }
+
+        pub(crate) fn touch(&self) {
+            self.cell.with(|_| ());
+        }
+
+        pub(crate) fn end(&self) {
+            self.cell.with_mut(|_| ());
+        }
+    }
+
+    /// A mutex with parking_lot's signatures.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Mutex<T> {
+            Mutex(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            MutexGuard {
+                inner: Some(lock(&self.0)),
+                mutex: &self.0,
+            }
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            Some(MutexGuard {
+                inner: Some(self.0.try_lock().ok()?),
+                mutex: &self.0,
+            })
+        }
+
+        pub(crate) fn into_inner(self) -> T {
+            self.0.into_inner().expect("no model panics under a lock")
+        }
+    }
+
+    fn lock<T>(mutex: &loom::sync::Mutex<T>) -> loom::sync::MutexGuard<'_, T> {
+        mutex.lock().expect("no model panics under a lock")
+    }
+
+    /// Unlocks on drop.
+    #[derive(Debug)]
+    pub(crate) struct MutexGuard<'a, T> {
+        /// Empty only while a [`Condvar`] waits with it.
+        inner: Option<loom::sync::MutexGuard<'a, T>>,
+        /// To lock again.
+        mutex: &'a loom::sync::Mutex<T>,
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.inner.as_ref().expect("locked outside of a wait")
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.inner.as_mut().expect("locked outside of a wait")
+        }
+    }
+
+    /// A condition variable with parking_lot's signatures.
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    /// Whether a wait ended because its time was over.
+    #[derive(Debug)]
+    pub(crate) struct WaitTimeoutResult(bool);
+
+    impl WaitTimeoutResult {
+        pub(crate) fn timed_out(&self) -> bool {
+            self.0
+        }
+    }
+
+    impl Condvar {
+        pub(crate) fn new() -> Condvar {
+            Condvar(loom::sync::Condvar::new())
+        }
+
+        pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+            let inner = guard.inner.take().expect("locked before the wait");
+            guard.inner = Some(self.0.wait(inner).expect("no model panics under a lock"));
+        }
+
+        /// Loom has no time: a wait of zero length runs out at once (others may take the lock in between), any other
+        /// lasts until a notification.
+        pub(crate) fn wait_for<'a, T>(
+            &self,
+            guard: &mut MutexGuard<'a, T>,
+            timeout: Duration,
+        ) -> WaitTimeoutResult {
+            if !timeout.is_zero() {
+                self.wait(guard);
+                return WaitTimeoutResult(false);
+            }
+            drop(guard.inner.take());
+            guard.inner = Some(lock(guard.mutex));
+            WaitTimeoutResult(true)
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+    }
+}

@@ -1,0 +1,630 @@
+//! Models of the task cell: each test is named after the race that it explores.
+//!
+//! Run with `RUSTFLAGS="--cfg rt_loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p executor --lib --release loom`. A use after
+//! the free is a race on the header's `Alive`, a cell that is never freed is a leak, and a wake that is lost leaves a
+//! task unfinished, which [`Model::finish`] checks.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use ::loom::alloc::Track;
+use ::loom::cell::UnsafeCell;
+use ::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use ::loom::thread;
+
+use super::*;
+use crate::sync::Mutex;
+
+/// A scheduler without threads: the model's threads run its queue.
+struct Queue {
+    owned: Owned<Queue>,
+    tasks: Mutex<Vec<Runnable>>,
+}
+
+impl Schedule for Queue {
+    fn schedule(task: Scheduled<Queue>, _: Cause) {
+        // Loom would not see the end of a std `Arc`, so keep it like a scheduler whose thread holds none.
+        let queue = task.keep();
+        let runnable = task.into_runnable();
+        queue.tasks.lock().push(runnable);
+    }
+
+    fn owned(&self) -> &Owned<Queue> {
+        &self.owned
+    }
+}
+
+impl Queue {
+    fn new() -> Arc<Queue> {
+        let queue = Arc::new(Queue {
+            owned: Owned::new(1),
+            tasks: Mutex::new(Vec::new()),
+        });
+        queue.owned.adopt(queue.clone());
+        queue
+    }
+
+    fn bind<F>(&self, future: F) -> (JoinHandle<F::Output>, Option<Runnable>)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        self.owned.bind(future, Meta::new(Location::caller()), 0)
+    }
+
+    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        let (handle, runnable) = self.bind(future);
+        self.tasks.lock().extend(runnable);
+        handle
+    }
+
+    fn run(&self) -> Option<Polled> {
+        let runnable = self.tasks.lock().pop();
+        Some(runnable?.run())
+    }
+
+    fn drain(&self) {
+        while self.run().is_some() {}
+    }
+
+    /// Ends the model: everything must be able to complete, and the list lets go of the queue.
+    fn finish(self: Arc<Queue>) {
+        self.drain();
+        self.owned.close();
+        self.owned.cancel_all(|runnable| {
+            runnable.run();
+        });
+        self.drain();
+        assert!(self.owned.is_empty());
+        assert_eq!(Arc::strong_count(&self), 1);
+    }
+}
+
+/// Explores all interleavings; `LOOM_MAX_PREEMPTIONS` bounds them.
+fn model(test: impl Fn() + Send + Sync + 'static) {
+    ::loom::model(test);
+}
+
+/// A future that is ready once `open` is true, and the waker of its last poll.
+struct Gate {
+    open: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+    polls: AtomicUsize,
+}
+
+impl Gate {
+    fn new() -> Arc<Gate> {
+        Arc::new(Gate {
+            open: AtomicBool::new(false),
+            waker: Mutex::new(None),
+            polls: AtomicUsize::new(0),
+        })
+    }
+
+    /// Opens the gate as one that trusts the waker to order things: without an ordering of its own.
+    fn open(&self) {
+        self.open.store(true, Relaxed);
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.lock().clone().expect("polled")
+    }
+
+    /// Takes the waker away: the task then has no references but those of the model.
+    fn take(&self) -> Waker {
+        self.waker.lock().take().expect("polled")
+    }
+}
+
+/// Waits at a gate; gives the gate's number of polls.
+struct Through {
+    gate: Arc<Gate>,
+    /// Loom reports a future that is never dropped.
+    _leak: Track<()>,
+}
+
+impl Future for Through {
+    type Output = (usize, Track<()>);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polls = self.gate.polls.fetch_add(1, Relaxed) + 1;
+        if self.gate.open.load(Relaxed) {
+            return Poll::Ready((polls, Track::new(())));
+        }
+        // Only the first poll leaves a waker: where a lock is taken, it must not order what the cell should order.
+        if polls == 1 {
+            *self.gate.waker.lock() = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+fn through(gate: &Arc<Gate>) -> Through {
+    Through {
+        gate: gate.clone(),
+        _leak: Track::new(()),
+    }
+}
+
+/// A task that waits at a gate, polled once.
+fn waiting(queue: &Queue) -> (Arc<Gate>, JoinHandle<(usize, Track<()>)>) {
+    let gate = Gate::new();
+    let handle = queue.spawn(through(&gate));
+    assert_eq!(queue.run(), Some(Polled::Pending));
+    (gate, handle)
+}
+
+fn noop_poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn wake_vs_poll_end() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, mut handle) = waiting(&queue);
+        // The second poll goes on while the gate opens.
+        gate.waker().wake();
+        let waker = gate.take();
+        let other = {
+            let gate = gate.clone();
+            thread::spawn(move || {
+                gate.open();
+                waker.wake();
+            })
+        };
+        queue.run();
+        other.join().unwrap();
+        queue.drain();
+        assert!(noop_poll(&mut handle).is_ready());
+        drop(handle);
+        queue.finish();
+    });
+}
+
+#[test]
+fn two_wakers() {
+    model(|| {
+        let queue = Queue::new();
+        let gate = [Gate::new(), Gate::new()];
+        let inner = gate.clone();
+        let slot = Arc::new(Mutex::new(None));
+        let first = slot.clone();
+        let mut handle = queue.spawn(std::future::poll_fn(move |cx| {
+            if inner.iter().all(|gate| gate.open.load(Relaxed)) {
+                return Poll::Ready(());
+            }
+            first.lock().get_or_insert_with(|| cx.waker().clone());
+            Poll::Pending
+        }));
+        queue.run();
+        let others: Vec<_> = gate
+            .iter()
+            .map(|gate| {
+                let (gate, waker) = (gate.clone(), slot.lock().clone().expect("polled"));
+                thread::spawn(move || {
+                    gate.open();
+                    waker.wake_by_ref();
+                })
+            })
+            .collect();
+        // No lock and no join between the wakes and the poll but the queue's, which the second waker never touches.
+        queue.run();
+        for other in others {
+            other.join().unwrap();
+        }
+        queue.drain();
+        slot.lock().take();
+        assert!(noop_poll(&mut handle).is_ready());
+        drop(handle);
+        queue.finish();
+    });
+}
+
+#[test]
+fn the_wake_that_schedules_nothing_still_publishes() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, handle) = waiting(&queue);
+        let (first, second) = (gate.waker(), gate.take());
+        // Scheduled already when the other thread writes and wakes; polled without joining it.
+        first.wake();
+        let done = Arc::new(AtomicBool::new(false));
+        let other = {
+            let (gate, done) = (gate.clone(), done.clone());
+            thread::spawn(move || {
+                gate.open();
+                second.wake_by_ref();
+                done.store(true, Relaxed);
+                second
+            })
+        };
+        let was_woken_before = done.load(Relaxed);
+        let polled = queue.run();
+        if was_woken_before {
+            // The wake came before the poll began: in the state's order of changes, so the poll sees what preceded it.
+            assert!(polled == Some(Polled::Completed) || handle_is_rescheduled(&queue));
+        }
+        drop(other.join().unwrap());
+        queue.drain();
+        assert!(handle.is_finished());
+        drop(handle);
+        queue.finish();
+    });
+}
+
+fn handle_is_rescheduled(queue: &Queue) -> bool {
+    !queue.tasks.lock().is_empty()
+}
+
+#[test]
+fn wake_vs_completion() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, handle) = waiting(&queue);
+        drop(handle);
+        gate.open();
+        gate.waker().wake();
+        let waker = gate.take();
+        let other = thread::spawn(move || waker.wake());
+        assert_eq!(queue.run(), Some(Polled::Completed));
+        assert!(queue.run().is_none());
+        other.join().unwrap();
+        assert!(queue.run().is_none());
+        queue.finish();
+    });
+}
+
+#[test]
+fn last_waker_drop_vs_completion() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, handle) = waiting(&queue);
+        drop(handle);
+        gate.open();
+        let waker = gate.take();
+        waker.wake_by_ref();
+        let clone = waker.clone();
+        let other = thread::spawn(move || drop(waker));
+        let third = thread::spawn(move || drop(clone));
+        assert_eq!(queue.run(), Some(Polled::Completed));
+        other.join().unwrap();
+        third.join().unwrap();
+        queue.finish();
+    });
+}
+
+#[test]
+fn abort_vs_run() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, mut handle) = waiting(&queue);
+        gate.open();
+        gate.take().wake();
+        let abort = handle.abort_handle();
+        let other = thread::spawn(move || abort.abort());
+        queue.drain();
+        other.join().unwrap();
+        queue.drain();
+        match noop_poll(&mut handle) {
+            Poll::Ready(Ok((polls, _))) => assert_eq!(polls, 2),
+            Poll::Ready(Err(error)) => assert!(error.is_cancelled()),
+            Poll::Pending => panic!("neither ready nor cancelled"),
+        }
+        drop(handle);
+        queue.finish();
+    });
+}
+
+#[test]
+fn abort_vs_wake_of_an_idle_task() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, mut handle) = waiting(&queue);
+        let waker = gate.take();
+        let abort = handle.abort_handle();
+        let other = thread::spawn(move || abort.abort());
+        let third = thread::spawn(move || waker.wake());
+        queue.drain();
+        other.join().unwrap();
+        third.join().unwrap();
+        queue.drain();
+        let Poll::Ready(Err(error)) = noop_poll(&mut handle) else {
+            panic!("not cancelled");
+        };
+        assert!(error.is_cancelled());
+        drop(handle);
+        queue.finish();
+    });
+}
+
+/// A waker whose wakes are counted by an atomic of loom's.
+fn counting(count: &Arc<AtomicUsize>) -> Waker {
+    fn raw(count: Arc<AtomicUsize>) -> RawWaker {
+        RawWaker::new(Arc::into_raw(count).cast(), &VTABLE)
+    }
+    fn get(data: *const ()) -> Arc<AtomicUsize> {
+        // SAFETY: `raw` made the pointer, and every waker owns one count.
+        unsafe { Arc::from_raw(data.cast()) }
+    }
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(
+        |data| {
+            let count = std::mem::ManuallyDrop::new(get(data));
+            raw((*count).clone())
+        },
+        |data| {
+            get(data).fetch_add(1, SeqCst);
+        },
+        |data| {
+            std::mem::ManuallyDrop::new(get(data)).fetch_add(1, SeqCst);
+        },
+        |data| drop(get(data)),
+    );
+    // SAFETY: the functions keep the contract of `RawWaker`.
+    unsafe { Waker::from_raw(raw(count.clone())) }
+}
+
+#[test]
+fn join_poll_vs_completion() {
+    model(|| {
+        let queue = Queue::new();
+        let mut handle = queue.spawn(async { UnsafeCell::new(7) });
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || assert_eq!(queue.run(), Some(Polled::Completed)))
+        };
+        let woken = Arc::new(AtomicUsize::new(0));
+        let waker = counting(&woken);
+        let mut cx = Context::from_waker(&waker);
+        let polled = Pin::new(&mut handle).poll(&mut cx);
+        let output = match polled {
+            Poll::Ready(output) => output,
+            Poll::Pending => {
+                other.join().unwrap();
+                assert_eq!(woken.load(SeqCst), 1, "the join waker is woken");
+                let Poll::Ready(output) = noop_poll(&mut handle) else {
+                    panic!("complete");
+                };
+                output
+            }
+        };
+        output.unwrap().with_mut(|value| {
+            // SAFETY: the output is ours; loom checks that its writer is ordered before us.
+            assert_eq!(unsafe { *value }, 7);
+        });
+        drop(handle);
+        ::loom::skip_branch();
+        drop(waker);
+        // The completing thread may still be busy with the list.
+        while Arc::strong_count(&queue) > 2 {
+            thread::yield_now();
+        }
+        queue.finish();
+    });
+}
+
+#[test]
+fn join_waker_replacement_vs_completion() {
+    model(|| {
+        let queue = Queue::new();
+        let mut handle = queue.spawn(async { Track::new(7) });
+        let woken = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let wakers = [counting(&woken[0]), counting(&woken[1])];
+        let first = Pin::new(&mut handle).poll(&mut Context::from_waker(&wakers[0]));
+        assert!(first.is_pending());
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || assert_eq!(queue.run(), Some(Polled::Completed)))
+        };
+        let second = Pin::new(&mut handle).poll(&mut Context::from_waker(&wakers[1]));
+        let same = second.is_pending()
+            && Pin::new(&mut handle)
+                .poll(&mut Context::from_waker(&wakers[1]))
+                .is_pending();
+        other.join().unwrap();
+        if same {
+            assert_eq!(woken[1].load(SeqCst), 1, "the last join waker is woken");
+        }
+        if second.is_pending() && !handle.is_finished() {
+            panic!("complete");
+        }
+        drop(wakers);
+        for woken in &woken {
+            assert_eq!(Arc::strong_count(woken), 1, "no join waker is left");
+        }
+        drop(handle);
+        queue.finish();
+    });
+}
+
+#[test]
+fn join_drop_vs_completion() {
+    model(|| {
+        let queue = Queue::new();
+        let mut handle = queue.spawn(async { Track::new(7) });
+        let woken = Arc::new(AtomicUsize::new(0));
+        let waker = counting(&woken);
+        assert!(
+            Pin::new(&mut handle)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        drop(waker);
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || assert_eq!(queue.run(), Some(Polled::Completed)))
+        };
+        drop(handle);
+        other.join().unwrap();
+        assert_eq!(
+            Arc::strong_count(&woken),
+            1,
+            "the join waker is dropped once"
+        );
+        queue.finish();
+    });
+}
+
+#[test]
+fn join_drop_vs_abort_vs_run() {
+    model(|| {
+        let queue = Queue::new();
+        let handle = queue.spawn(async { Track::new(7) });
+        let abort = handle.abort_handle();
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.drain())
+        };
+        let third = thread::spawn(move || abort.abort());
+        drop(handle);
+        other.join().unwrap();
+        third.join().unwrap();
+        queue.finish();
+    });
+}
+
+#[test]
+fn shutdown_vs_wake() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, handle) = waiting(&queue);
+        let waker = gate.take();
+        let other = thread::spawn(move || waker.wake());
+        queue.owned.close();
+        queue.owned.cancel_all(|runnable| {
+            assert_eq!(runnable.run(), Polled::Cancelled);
+        });
+        queue.drain();
+        other.join().unwrap();
+        queue.drain();
+        assert!(handle.is_finished());
+        drop(handle);
+        queue.finish();
+    });
+}
+
+#[test]
+fn shutdown_vs_spawn() {
+    model(|| {
+        let queue = Queue::new();
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                let gate = Gate::new();
+                gate.open();
+                let (handle, runnable) = queue.bind(through(&gate));
+                // A worker that has found the injector closed drops what it has.
+                drop(runnable);
+                assert!(handle.is_finished());
+            })
+        };
+        queue.owned.close();
+        queue.owned.cancel_all(|runnable| drop(runnable));
+        other.join().unwrap();
+        assert!(queue.owned.is_empty());
+        queue.finish();
+    });
+}
+
+#[test]
+fn spawn_after_close_is_refused() {
+    model(|| {
+        let queue = Queue::new();
+        let closer = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.owned.close())
+        };
+        closer.join().unwrap();
+        let (handle, runnable) = queue.bind(async { Track::new(()) });
+        assert!(runnable.is_none());
+        assert!(handle.is_finished());
+        drop(handle);
+        queue.finish();
+    });
+}
+
+#[test]
+fn two_last_tasks_end_a_closed_list() {
+    model(|| {
+        let queue = Arc::new(Queue {
+            owned: Owned::new(2),
+            tasks: Mutex::new(Vec::new()),
+        });
+        queue.owned.adopt(queue.clone());
+        let weak = Arc::downgrade(&queue);
+        let mut runnables: Vec<_> = (0..2)
+            .map(|hint| {
+                let future = async { drop(Track::new(())) };
+                let (_, runnable) = queue
+                    .owned
+                    .bind(future, Meta::new(Location::caller()), hint);
+                runnable.expect("the list is open")
+            })
+            .collect();
+        let [first, second] = [runnables.remove(0), runnables.remove(0)];
+        let other = thread::spawn(move || first.run());
+        queue.owned.close();
+        drop(queue);
+        second.run();
+        other.join().unwrap();
+        assert!(
+            weak.upgrade().is_none(),
+            "the list has let go of its scheduler"
+        );
+    });
+}
+
+#[test]
+fn slot_steal_vs_put() {
+    model(|| {
+        let queue = Queue::new();
+        let slot = Arc::new(AtomicRunnable::new());
+        // Two cells that only their runnables lead to: the thief learns of them through the slot.
+        let thief = {
+            let slot = slot.clone();
+            thread::spawn(move || slot.take().map(Runnable::run))
+        };
+        let mut handles = Vec::new();
+        let mut polled = Vec::new();
+        for _ in 0..2 {
+            let (handle, runnable) = queue.bind(async { Track::new(()) });
+            handles.push(handle);
+            polled.extend(
+                slot.put(runnable.expect("the list is open"))
+                    .map(Runnable::run),
+            );
+        }
+        polled.extend(slot.take().map(Runnable::run));
+        polled.extend(thief.join().unwrap());
+        assert_eq!(polled, [Polled::Completed; 2], "each is run once");
+        handles.clear();
+        drop(slot);
+        queue.finish();
+    });
+}
+
+#[test]
+fn waker_clone_vs_the_free_of_the_cell() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, handle) = waiting(&queue);
+        let waker = gate.take();
+        let other = thread::spawn(move || {
+            let clone = waker.clone();
+            waker.wake();
+            drop(clone);
+        });
+        handle.abort();
+        drop(handle);
+        queue.drain();
+        other.join().unwrap();
+        queue.finish();
+    });
+}

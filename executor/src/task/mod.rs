@@ -1,0 +1,198 @@
+//! The task cell: one heap allocation for a spawned future, its state and its output.
+//!
+//! # Parts
+//!
+//! ```text
+//!  JoinHandle ──┐            ┌───────── cell ──────────┐
+//!  AbortHandle ─┼─ counted ─▶│ header                  │
+//!  Waker ───────┤            │   state word   vtable   │──▶ functions that know the types
+//!  executor ────┘            │   scheduler ────────────┼──▶ `S: Schedule`, kept by its list of live tasks
+//!     ▲                      │   id, location, name …  │
+//!     └ the list, or a       │   join waker            │
+//!       runnable             │ stage: future | output  │
+//!                            └─────────────────────────┘
+//! ```
+//!
+//! [`state`] holds the flags, their phases and every transition; [`raw`] the layout and what happens in each phase;
+//! [`waker`] the waker's vtable; [`runnable`] the right to poll; [`slot`] one atomic place for a runnable; [`join`] the
+//! handles; [`owned`] the lists of live tasks; [`error`] and [`id`] what their names say.
+//!
+//! # Rules
+//!
+//! Everything unsafe in this module rests on these, and its SAFETY comments cite them.
+//!
+//! - **T1, life.** The cell lives while its count is above zero. Counted are: the executor (once, from birth to
+//!   completion), the join handle, each waker, each abort handle. A runnable is *not* counted: it lives on the
+//!   executor's reference, because only the holder of the runnable, once it polls, can complete the task. The waker
+//!   that a poll is given is not counted either, its clones are.
+//! - **T2, stage.** Before `COMPLETE` only the holder of the runnable touches the stage, from `start_poll` on. After
+//!   it: the join handle if it existed at that moment, otherwise the thread that completed the task. So the stage is
+//!   empty when the cell is freed.
+//! - **T3, one runnable.** It comes into being with the change of `SCHEDULED` from 0 to 1 on an idle task, or when a
+//!   poll ends and finds the flag set; `start_poll` uses it up. Hence there is never more than one.
+//! - **T4, scheduler.** A task in a list keeps its scheduler: the list holds an `Arc` of it and lets go only when it is
+//!   closed and empty. A task leaves its list while it is `RUNNING`, just before `COMPLETE`; from `RUNNING` on no
+//!   waker asks for the scheduler. So whoever holds the runnable of a task that has not left may use the pointer.
+//! - **T5, join waker.** While `JOIN_WAKER` is unset, the field belongs to the join handle, and is empty between its
+//!   polls; while it is set, it belongs to whoever completes the task, and nobody writes it. The handle may compare
+//!   the waker it has given away: comparing follows no pointer.
+//! - **T6, types.** The vtable is the one for the types with which the cell was made, and `JoinHandle<T>` has the
+//!   output type of that future.
+//! - **T7, threads.** Either the future and its output are `Send`, or whoever bound the task has promised that its
+//!   runnable stays on one thread. The output of the latter leaves through a `JoinHandle` which is `Send` only if the
+//!   output is. Nothing else in a cell cares for threads: a cell that is freed has an empty stage (T2).
+//!
+//! # Contract
+//!
+//! - Dropping a join handle detaches the task. `abort` is a request: the future is dropped by the next thread that
+//!   takes its runnable; a poll under way finishes first, and if it is ready, its output stands.
+//! - A panic of the future belongs to the join handle. So does one in the future's `Drop`: the output, if there was one,
+//!   is dropped. If polling and dropping both panic, the first payload is kept.
+//! - The output is dropped by whoever sees it last. A panic in its `Drop` is contained if the runtime drops it (nobody
+//!   joined, or the handle is dropped); the panic hook has reported it.
+//! - A join waker that panics when woken: contained. When it is cloned or replaced: the panic goes to who polled the
+//!   handle, and the handle stays usable.
+//! - A runnable that is dropped cancels its task. If that happens while another runnable is being dropped on this
+//!   thread, it waits until that one is done: a chain of tasks that end each other takes no stack.
+//! - Wakers may be used for ever after, from any thread.
+
+#![allow(unsafe_code)]
+
+mod contain;
+mod error;
+mod id;
+mod join;
+mod local;
+mod owned;
+mod raw;
+mod runnable;
+mod slot;
+mod state;
+mod unconstrained;
+mod waker;
+
+#[cfg(all(test, rt_loom))]
+mod loom;
+#[cfg(all(test, not(rt_loom)))]
+mod tests;
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+pub(crate) use contain::{contain, discard};
+pub use error::JoinError;
+pub(crate) use error::{Payload, Reason};
+pub(crate) use id::EnterId;
+pub use id::{Id, id, try_id};
+pub use join::{AbortHandle, JoinHandle};
+pub(crate) use local::is_running as is_local_set_running;
+pub use local::{LocalEnterGuard, LocalSet, spawn_local, spawn_local_at};
+pub(crate) use owned::{Owned, Phase, TaskInfo};
+pub(crate) use runnable::{Polled, Runnable, Scheduled};
+pub(crate) use slot::AtomicRunnable;
+pub use unconstrained::{Unconstrained, unconstrained};
+
+/// Futures larger than this are boxed before they go into a cell, so that spawning them does not copy them from stack
+/// frame to stack frame. The same limit as Tokio's in release builds.
+const BOX_LIMIT: usize = 16 * 1024;
+
+/// Where runnables go: implemented by whatever runs tasks.
+///
+/// The implementor holds an [`Owned`] list, which keeps the implementor alive while tasks are in it.
+pub(crate) trait Schedule: Send + Sync + Sized + 'static {
+    /// Puts a runnable where a thread will find it. Called on the thread that woke or aborted the task, which may be
+    /// any thread, or, for [`Cause::Yielded`], on the one that polled it.
+    ///
+    /// `task` gives access to the scheduler only as long as it has not been turned into the runnable: once that is in
+    /// a queue, the task may complete elsewhere, and with it the scheduler may end. A thread that needs it longer and
+    /// does not hold an `Arc` of its own takes one first, from [`Scheduled::keep`].
+    fn schedule(task: Scheduled<Self>, cause: Cause);
+
+    /// The list that holds the tasks of this scheduler.
+    fn owned(&self) -> &Owned<Self>;
+
+    /// Called on the polling thread after each poll that was not ready, while no other thread can poll the task yet:
+    /// the last chance to look at it or to set its conduct.
+    #[inline(always)]
+    fn polled(&self, _task: &Runnable) {}
+}
+
+/// Why a runnable is scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The task was idle and has been woken or aborted.
+    Woken,
+    /// It was woken while it was polled, by itself or by others.
+    Yielded,
+}
+
+/// What is known of a task from its birth.
+#[derive(Debug)]
+pub(crate) struct Meta {
+    /// The identity, usually fresh.
+    id: Id,
+    /// Who spawned it.
+    location: &'static Location<'static>,
+    /// What the user calls it.
+    name: Option<Box<str>>,
+}
+
+impl Meta {
+    /// A task without a name, with a fresh id, spawned at `location`.
+    #[inline]
+    pub(crate) fn new(location: &'static Location<'static>) -> Meta {
+        Meta {
+            id: Id::next(),
+            location,
+            name: None,
+        }
+    }
+
+    /// Names the task.
+    pub(crate) fn name(mut self, name: impl Into<Box<str>>) -> Meta {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The identity that the task will have.
+    pub(crate) fn id(&self) -> Id {
+        self.id
+    }
+}
+
+/// Makes a task of a closure that blocks. It is in no list: its runnable alone stands for the executor, and whoever
+/// holds it runs it or drops it.
+pub(crate) fn job<F, T>(closure: F, meta: Meta) -> (JoinHandle<T>, Runnable)
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let job = Job(Some(closure));
+    let task = raw::RawTask::allocate::<_, raw::Unlisted>(job, std::ptr::null(), meta, 0);
+    // SAFETY: the cell is new; one of its two references is the handle's (T1), the types are those of the closure (T6).
+    let handle = unsafe { JoinHandle::from_raw(task) };
+    // SAFETY: the cell is new and scheduled, so the runnable exists and is ours (T3).
+    let runnable = unsafe { Runnable::from_raw(task) };
+    (handle, runnable)
+}
+
+/// A closure as a future that is ready at its first poll.
+struct Job<F>(Option<F>);
+
+/// The closure is never pinned: it is moved out to be called.
+impl<F> Unpin for Job<F> {}
+
+impl<F: FnOnce() -> T, T> Future for Job<F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        let closure = self.0.take().expect("a job is polled once");
+        Poll::Ready(closure())
+    }
+}
+
+/// The kind of [`Schedule`] for tasks in a list.
+struct Listed<S>(std::marker::PhantomData<fn(Arc<S>)>);

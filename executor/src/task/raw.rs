@@ -1,0 +1,657 @@
+//! Layout of the cell, and what happens in each phase of a task. The rules T1 to T7 are in [`task`](super).
+
+use std::any::Any;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::{self, MaybeUninit};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+// Not loom's: written under a lock, or hints, or published by the state word.
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+
+use super::contain::{contain, discard};
+use super::error::{JoinError, Payload, Reason};
+use super::id::EnterId;
+use super::owned::{self, Owned};
+use super::runnable::{Polled, Runnable, Scheduled};
+use super::state::{End, JoinWaker, Joiner, Leftover, Released, Start, State, Wakeup};
+use super::{Cause, Id, Listed, Meta, Schedule, waker};
+use crate::sync::{Alive, UnsafeCell};
+
+/// The cell: what a task is in memory. The header comes first, so that a pointer to it is one to the cell.
+#[repr(C)]
+struct Cell<F: Future, H> {
+    header: Header,
+    /// The future, then its output; see T2.
+    stage: UnsafeCell<Stage<F>>,
+    /// How the cell reaches its scheduler.
+    home: PhantomData<fn(H)>,
+}
+
+/// The part of a cell that does not depend on the future's type.
+pub(super) struct Header {
+    /// Phase, flags and references.
+    pub(super) state: State,
+    /// The functions that know the types (T6).
+    vtable: &'static Vtable,
+    /// The `S` of [`Listed<S>`], see T4; null for jobs. Never changes.
+    pub(super) scheduler: *const (),
+    /// The task's identity. Never changes.
+    pub(super) id: Id,
+    /// Who spawned it. Never changes.
+    pub(super) location: &'static Location<'static>,
+    /// What the user calls it, boxed twice because most tasks have no name and a thin pointer saves 8 bytes. Never
+    /// changes.
+    name: Option<Box<Box<str>>>,
+    /// Where in its shard the list has it, or [`owned::NOWHERE`]. Written once, under the shard's lock.
+    pub(super) index: AtomicU32,
+    /// In which shard of the list. Never changes.
+    pub(super) shard: u16,
+    /// Bits for the scheduler's own use, written by the holder of the runnable.
+    pub(super) conduct: AtomicU8,
+    /// A [`Reason`], in case the task is cancelled, written by the holder of the runnable.
+    pub(super) reason: AtomicU8,
+    /// Who waits for the output; see T5.
+    join_waker: UnsafeCell<MaybeUninit<Waker>>,
+    /// Lets models see a use after the end.
+    alive: Alive,
+}
+
+impl Header {
+    /// What the user calls the task.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_ref().map(|name| &***name)
+    }
+}
+
+/// What a cell holds.
+enum Stage<F: Future> {
+    /// The future, pinned here until it is dropped.
+    Future(F),
+    /// What the join handle will get.
+    Finished(Result<F::Output, Failure>),
+    /// Nothing any more.
+    Consumed,
+}
+
+/// Why there is no output. Small, so that it does not make cells larger; becomes a [`JoinError`] when it is taken.
+enum Failure {
+    Cancelled,
+    /// Boxed twice for one word instead of two: panics are rare.
+    Panicked(Box<Payload>),
+}
+
+/// What only code that knows the types can do.
+struct Vtable {
+    /// Uses the runnable up.
+    run: unsafe fn(RawTask) -> Polled,
+    /// Takes a new runnable to the scheduler.
+    schedule: unsafe fn(RawTask, Cause),
+    /// Moves the output out, to a `MaybeUninit<Result<T, JoinError>>`.
+    take_output: unsafe fn(RawTask, *mut ()),
+    /// Drops the output, if it has not been taken.
+    drop_output: unsafe fn(RawTask),
+    /// Frees the cell.
+    free: unsafe fn(RawTask),
+}
+
+/// How a cell reaches its scheduler: through a list, or not at all.
+pub(super) trait Home: 'static {
+    /// What must stay alive until the task is complete although it has left the list.
+    type Keep;
+
+    /// Takes a runnable to the scheduler.
+    ///
+    /// # Safety
+    ///
+    /// The task has not left its list.
+    unsafe fn schedule(runnable: Runnable, cause: Cause);
+
+    /// Shows the scheduler a task after a poll.
+    ///
+    /// # Safety
+    ///
+    /// The caller polls the task.
+    unsafe fn polled(task: RawTask);
+
+    /// Takes the task out of the list.
+    ///
+    /// # Safety
+    ///
+    /// The caller polls the task, is about to complete it and calls this once.
+    unsafe fn leave(task: RawTask) -> Self::Keep;
+}
+
+impl<S: Schedule> Home for Listed<S> {
+    type Keep = Option<Arc<S>>;
+
+    #[inline]
+    unsafe fn schedule(runnable: Runnable, cause: Cause) {
+        // SAFETY: the cell was made for a list of an `S` (T6), and the caller answers for the rest.
+        S::schedule(unsafe { Scheduled::new(runnable) }, cause);
+    }
+
+    #[inline]
+    unsafe fn polled(task: RawTask) {
+        // SAFETY: the caller polls the task, so the right is here; we do not let the value end.
+        let runnable = mem::ManuallyDrop::new(unsafe { Runnable::from_raw(task) });
+        // SAFETY: the caller's right to poll keeps the cell (T1).
+        let scheduler = unsafe { task.header() }.scheduler;
+        // SAFETY: the task has not left its list (T4).
+        unsafe { &*scheduler.cast::<S>() }.polled(&runnable);
+    }
+
+    #[inline]
+    unsafe fn leave(task: RawTask) -> Option<Arc<S>> {
+        // SAFETY: the caller's right to poll keeps the cell (T1).
+        let header = unsafe { task.header() };
+        // Relaxed: written when the task was bound, before its first runnable went anywhere.
+        let index = header.index.load(Relaxed);
+        if index == owned::NOWHERE {
+            return None;
+        }
+        // SAFETY: the task is still in its list (T4).
+        let list: *const Owned<S> = unsafe { &*header.scheduler.cast::<S>() }.owned();
+        // SAFETY: the task is in that list, at this place, and leaves it here.
+        unsafe { Owned::leave(list, header.shard, index) }
+    }
+}
+
+/// The home of jobs, which are in no list and never wait: their one runnable is made with them.
+pub(super) struct Unlisted;
+
+impl Home for Unlisted {
+    type Keep = ();
+
+    unsafe fn schedule(runnable: Runnable, _: Cause) {
+        // A job never waits, so nobody wakes it; if it ever came here, to cancel it would be the right end.
+        debug_assert!(false, "a job is polled once");
+        drop(runnable);
+    }
+
+    unsafe fn polled(_: RawTask) {}
+
+    unsafe fn leave(_: RawTask) {}
+}
+
+/// A pointer to a cell whose types are forgotten. Says nothing about references: who has it knows what it may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RawTask(NonNull<Header>);
+
+impl From<NonNull<Header>> for RawTask {
+    fn from(header: NonNull<Header>) -> RawTask {
+        RawTask(header)
+    }
+}
+
+impl RawTask {
+    /// Makes a cell that is scheduled, with one reference for the executor and one for the join handle.
+    pub(super) fn allocate<F: Future, H: Home>(
+        future: F,
+        scheduler: *const (),
+        meta: Meta,
+        shard: u16,
+    ) -> RawTask {
+        let cell = Box::new(Cell::<F, H> {
+            header: Header {
+                state: State::new(),
+                vtable: const {
+                    &Vtable {
+                        run: run::<F, H>,
+                        schedule: schedule::<H>,
+                        take_output: take_output::<F, H>,
+                        drop_output: drop_output::<F, H>,
+                        free: free::<F, H>,
+                    }
+                },
+                scheduler,
+                id: meta.id,
+                location: meta.location,
+                name: meta.name.map(Box::new),
+                index: AtomicU32::new(owned::NOWHERE),
+                shard,
+                conduct: AtomicU8::new(0),
+                reason: AtomicU8::new(Reason::Cancelled as u8),
+                join_waker: UnsafeCell::new(MaybeUninit::uninit()),
+                alive: Alive::new(),
+            },
+            stage: UnsafeCell::new(Stage::Future(future)),
+            home: PhantomData,
+        });
+        // The pointer is to the whole cell and stays so when its type is forgotten.
+        let cell = NonNull::from(Box::leak(cell));
+        RawTask(cell.cast())
+    }
+
+    /// The address of the cell.
+    #[inline]
+    pub(super) fn as_ptr(self) -> *mut Header {
+        self.0.as_ptr()
+    }
+
+    /// The header.
+    ///
+    /// # Safety
+    ///
+    /// The cell lives as long as the answer is used (T1).
+    #[inline]
+    pub(super) unsafe fn header<'a>(self) -> &'a Header {
+        // SAFETY: the caller says that the cell lives; nobody has an exclusive reference to a header.
+        let header = unsafe { self.0.as_ref() };
+        header.alive.touch();
+        header
+    }
+
+    /// The stage. Nothing is read yet: what may be done with it, T2 says.
+    ///
+    /// # Safety
+    ///
+    /// The cell lives as long as the answer is used, and was made with these types.
+    #[inline]
+    unsafe fn stage<'a, F: Future, H: Home>(self) -> &'a UnsafeCell<Stage<F>> {
+        let cell: *mut Cell<F, H> = self.0.as_ptr().cast();
+        // SAFETY: the caller says that the cell lives and has these types; the pointer is to the whole of it.
+        unsafe { &(*cell).stage }
+    }
+
+    /// Polls the task, or drops its future if it is cancelled.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the runnable, and it ends here.
+    #[inline]
+    pub(super) unsafe fn run(self) -> Polled {
+        // SAFETY: the runnable keeps the cell (T1).
+        let run = unsafe { self.header() }.vtable.run;
+        // SAFETY: as the caller says.
+        unsafe { run(self) }
+    }
+
+    /// Takes a new runnable to the scheduler.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the runnable, and it ends here; the task has not left its list.
+    #[inline]
+    unsafe fn schedule(self, cause: Cause) {
+        // SAFETY: the runnable keeps the cell (T1).
+        let schedule = unsafe { self.header() }.vtable.schedule;
+        // SAFETY: as the caller says.
+        unsafe { schedule(self, cause) }
+    }
+
+    /// Wakes the task.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference.
+    #[inline]
+    pub(super) unsafe fn wake(self) {
+        // SAFETY: the caller's reference keeps the cell (T1).
+        let wakeup = unsafe { self.header() }.state.wake();
+        if wakeup == Wakeup::Submit {
+            // SAFETY: we made the runnable (T3), from idle: so the task has not left its list (T4).
+            unsafe { self.schedule(Cause::Woken) }
+        }
+    }
+
+    /// Wakes the task and gives a reference up.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference, and it ends here.
+    #[inline]
+    pub(super) unsafe fn wake_and_release(self) {
+        // SAFETY: the caller's reference keeps the cell (T1).
+        match unsafe { self.header() }.state.wake_and_release() {
+            // SAFETY: we made the runnable (T3), from idle: so the task has not left its list (T4).
+            Wakeup::Submit => unsafe { self.schedule(Cause::Woken) },
+            Wakeup::Nothing => {}
+            // SAFETY: it was the last reference.
+            Wakeup::Free => unsafe { self.free() },
+        }
+    }
+
+    /// Asks for the end of the task.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference.
+    pub(super) unsafe fn abort(self) {
+        // SAFETY: the caller's reference keeps the cell (T1).
+        let wakeup = unsafe { self.header() }.state.abort();
+        if wakeup == Wakeup::Submit {
+            // SAFETY: we made the runnable (T3), from idle: so the task has not left its list (T4).
+            unsafe { self.schedule(Cause::Woken) }
+        }
+    }
+
+    /// Gives a reference up.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference, and it ends here.
+    #[inline]
+    pub(super) unsafe fn release(self) {
+        // SAFETY: the caller's reference keeps the cell (T1).
+        let released = unsafe { self.header() }.state.release();
+        if released == Released::Last {
+            // SAFETY: it was the last reference.
+            unsafe { self.free() }
+        }
+    }
+
+    /// Frees the cell.
+    ///
+    /// # Safety
+    ///
+    /// There is no reference left.
+    #[cold]
+    unsafe fn free(self) {
+        // SAFETY: the caller took the count to zero, so the cell is still there and ours alone.
+        let header = unsafe { self.header() };
+        header.alive.end();
+        let free = header.vtable.free;
+        // SAFETY: as the caller says.
+        unsafe { free(self) }
+    }
+
+    /// Whether the output is there; if not, `waker` will be woken when it is.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the join handle.
+    pub(super) unsafe fn poll_join(self, waker: &Waker) -> bool {
+        // SAFETY: the handle's reference keeps the cell (T1).
+        let header = unsafe { self.header() };
+        let before = header.state.load();
+        if before.is_complete() {
+            return true;
+        }
+        if before.has_join_waker() {
+            // Both wakers lived when COMPLETE was not yet set. So even if the one in the field is used up at this
+            // moment, its address has not been given to another, and "the same" means the same task.
+            let same = header.join_waker.with(|given| {
+                // SAFETY: the flag was set, so the field has been written, and nobody writes it now (T5).
+                let given = unsafe { (*given).assume_init_ref() };
+                given.will_wake(waker)
+            });
+            if same {
+                return false;
+            }
+        }
+        // User code: if it panics, nothing has changed yet.
+        let waker = waker.clone();
+        let old = if before.has_join_waker() {
+            match header.state.unset_join_waker() {
+                JoinWaker::Complete => return true,
+                // SAFETY: the flag was set and we have unset it, so the field is written and ours (T5).
+                JoinWaker::Changed => Some(unsafe { header.take_join_waker() }),
+            }
+        } else {
+            None
+        };
+        header.join_waker.with_mut(|field| {
+            // SAFETY: the flag is unset, so the field is ours (T5).
+            unsafe { (*field).write(waker) };
+        });
+        let given = header.state.set_join_waker();
+        let unused = match given {
+            JoinWaker::Changed => None,
+            // SAFETY: the flag is still unset, so the field, written above, is ours (T5).
+            JoinWaker::Complete => Some(unsafe { header.take_join_waker() }),
+        };
+        // User code again; whatever it does, the field and the flag agree.
+        drop(old);
+        drop(unused);
+        given == JoinWaker::Complete
+    }
+
+    /// Takes the output of a complete task.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the join handle, of this output type, and has seen that the task is complete.
+    pub(super) unsafe fn take_output<T>(self) -> Result<T, JoinError> {
+        let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
+        // SAFETY: the handle's reference keeps the cell (T1).
+        let take_output = unsafe { self.header() }.vtable.take_output;
+        // SAFETY: the stage is the handle's (T2), and the place is of the type that T6 promises.
+        unsafe { take_output(self, output.as_mut_ptr().cast()) };
+        // SAFETY: `take_output` has written it, or panicked.
+        unsafe { output.assume_init() }
+    }
+
+    /// Ends the join handle: drops what it owns in the cell, and its reference.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the join handle, which ends here.
+    pub(super) unsafe fn drop_join(self) {
+        // SAFETY: the handle's reference keeps the cell (T1).
+        let header = unsafe { self.header() };
+        match header.state.drop_join() {
+            Leftover::Nothing => return,
+            Leftover::Waker => {
+                // SAFETY: the flag was set and has been unset, so the field is written and ours (T5).
+                let waker = unsafe { header.take_join_waker() };
+                let _ = contain(|| drop(waker));
+            }
+            Leftover::Output => {
+                // SAFETY: the task is complete and we are its join handle (T2).
+                unsafe { (header.vtable.drop_output)(self) };
+            }
+        }
+        // SAFETY: the handle's own reference, which ends here.
+        unsafe { self.release() }
+    }
+}
+
+/// The size of the cell for such a future, for tests.
+#[cfg(all(test, not(rt_loom)))]
+pub(super) fn size_of_cell<F: Future>(_: &F) -> usize {
+    size_of::<Cell<F, Unlisted>>()
+}
+
+impl Header {
+    /// Moves the join waker out.
+    ///
+    /// # Safety
+    ///
+    /// The field has been written and belongs to the caller (T5).
+    unsafe fn take_join_waker(&self) -> Waker {
+        // Read, not replaced: the handle may be comparing it.
+        self.join_waker.with(|field| {
+            // SAFETY: as the caller says; the one copy made here is the only one used as a waker from now on.
+            unsafe { (*field).assume_init_read() }
+        })
+    }
+}
+
+/// `Vtable::run`
+unsafe fn run<F: Future, H: Home>(task: RawTask) -> Polled {
+    // SAFETY: the runnable keeps the cell (T1).
+    let header = unsafe { task.header() };
+    let _current = EnterId::enter(header.id);
+    if header.state.start_poll() == Start::Cancel {
+        // SAFETY: `start_poll` gave us the stage (T2).
+        return unsafe { finish::<F, H>(task, Err(Failure::Cancelled)) };
+    }
+    // SAFETY: we poll the task from here to the end of this function's use of the waker.
+    let waker = unsafe { waker::borrowed(task) };
+    let mut cx = Context::from_waker(&waker);
+    // SAFETY: the right to poll keeps the cell (T1); the types are those of the vtable (T6).
+    let stage = unsafe { task.stage::<F, H>() };
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        stage.with_mut(|stage| {
+            // SAFETY: `start_poll` gave us the stage (T2).
+            let Stage::Future(future) = (unsafe { &mut *stage }) else {
+                unreachable!("a task that is not complete holds its future");
+            };
+            // SAFETY: the cell does not move, and the future leaves it only by being dropped in place.
+            unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
+        })
+    }));
+    match polled {
+        Ok(Poll::Pending) => {}
+        // SAFETY: the stage is still ours (T2).
+        Ok(Poll::Ready(output)) => return unsafe { finish::<F, H>(task, Ok(output)) },
+        Err(payload) => {
+            let failure = Failure::Panicked(Box::new(payload));
+            // SAFETY: the stage is still ours (T2).
+            return unsafe { finish::<F, H>(task, Err(failure)) };
+        }
+    }
+    // SAFETY: we still poll the task.
+    unsafe { H::polled(task) };
+    match header.state.end_poll() {
+        End::Idle => Polled::Pending,
+        End::Woken => {
+            // SAFETY: `end_poll` gave us the runnable (T3).
+            let runnable = unsafe { Runnable::from_raw(task) };
+            // SAFETY: the task is not complete, so it has not left its list (T4).
+            unsafe { H::schedule(runnable, Cause::Yielded) };
+            Polled::Yielded
+        }
+        End::Cancelled => {
+            // `end_poll` gave us the runnable (T3), which is used up here.
+            let start = header.state.start_poll();
+            debug_assert_eq!(start, Start::Cancel);
+            // SAFETY: `start_poll` gave us the stage (T2).
+            unsafe { finish::<F, H>(task, Err(Failure::Cancelled)) }
+        }
+    }
+}
+
+/// Drops the future, stores the result and completes the task: the end of the executor's part in it.
+///
+/// # Safety
+///
+/// The caller polls the task and its right ends here.
+unsafe fn finish<F: Future, H: Home>(task: RawTask, result: Result<F::Output, Failure>) -> Polled {
+    // SAFETY: the executor's reference keeps the cell until the end of this function (T1).
+    let header = unsafe { task.header() };
+    // SAFETY: likewise; the types are those of the vtable (T6).
+    let stage = unsafe { task.stage::<F, H>() };
+
+    // The future goes first: what it holds may be what the joiner waits for.
+    let result = if mem::needs_drop::<F>() {
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            stage.with_mut(|stage| {
+                // SAFETY: the stage is ours (T2) and holds the future, which is not used again: it is overwritten below.
+                unsafe { ptr::drop_in_place(stage) }
+            });
+        }));
+        merge(result, dropped)
+    } else {
+        result
+    };
+    let polled = match &result {
+        Ok(_) => Polled::Completed,
+        Err(Failure::Cancelled) => Polled::Cancelled,
+        Err(Failure::Panicked(_)) => Polled::Panicked,
+    };
+    stage.with_mut(|stage| {
+        // SAFETY: the stage is ours (T2), and the future in it has been dropped or needs no drop.
+        unsafe { stage.write(Stage::Finished(result)) };
+    });
+
+    // The list before the state: who is woken by the end of the last task finds the list empty.
+    // SAFETY: we poll the task and complete it below, once.
+    let keep = unsafe { H::leave(task) };
+    match header.state.complete() {
+        // SAFETY: the task is complete and nobody joins: the stage is still ours (T2).
+        Joiner::Gone => unsafe { drop_output::<F, H>(task) },
+        Joiner::Quiet => {}
+        Joiner::Waiting => {
+            // SAFETY: the flag was set at completion, so the field is written and ours (T5).
+            let waker = unsafe { header.take_join_waker() };
+            let _ = contain(|| waker.wake());
+        }
+    }
+    // SAFETY: the executor's reference, which ends with completion (T1).
+    unsafe { task.release() };
+    // Perhaps the end of the scheduler; nothing here needs it any more.
+    drop(keep);
+    polled
+}
+
+/// What a task results in if its future was dropped like this.
+fn merge<T>(
+    result: Result<T, Failure>,
+    dropped: Result<(), Box<dyn Any + Send>>,
+) -> Result<T, Failure> {
+    let Err(payload) = dropped else {
+        return result;
+    };
+    match result {
+        // The first panic is the one to tell.
+        Err(Failure::Panicked(first)) => {
+            discard(payload);
+            Err(Failure::Panicked(first))
+        }
+        Err(Failure::Cancelled) => Err(Failure::Panicked(Box::new(payload))),
+        Ok(output) => {
+            let _ = contain(|| drop(output));
+            Err(Failure::Panicked(Box::new(payload)))
+        }
+    }
+}
+
+/// `Vtable::schedule`
+unsafe fn schedule<H: Home>(task: RawTask, cause: Cause) {
+    // SAFETY: the caller has the runnable and gives it to us.
+    let runnable = unsafe { Runnable::from_raw(task) };
+    // SAFETY: the caller says that the task has not left its list.
+    unsafe { H::schedule(runnable, cause) }
+}
+
+/// `Vtable::take_output`
+unsafe fn take_output<F: Future, H: Home>(task: RawTask, output: *mut ()) {
+    // SAFETY: the caller's reference keeps the cell (T1); the types are those of the vtable (T6).
+    let stage = unsafe { task.stage::<F, H>() };
+    let taken = stage.with_mut(|stage| {
+        // SAFETY: the task is complete and the caller is its join handle (T2).
+        unsafe { stage.replace(Stage::Consumed) }
+    });
+    let Stage::Finished(result) = taken else {
+        panic!("a `JoinHandle` was polled after it had returned the output");
+    };
+    // SAFETY: the caller's reference keeps the cell (T1).
+    let header = unsafe { task.header() };
+    let result = result.map_err(|failure| match failure {
+        // Relaxed: published with the stage.
+        Failure::Cancelled => {
+            JoinError::cancelled(header.id, Reason::from_u8(header.reason.load(Relaxed)))
+        }
+        Failure::Panicked(payload) => JoinError::panicked(header.id, *payload),
+    });
+    // SAFETY: the caller passes a place of this type (T6).
+    unsafe { output.cast::<Result<F::Output, JoinError>>().write(result) };
+}
+
+/// `Vtable::drop_output`
+unsafe fn drop_output<F: Future, H: Home>(task: RawTask) {
+    // SAFETY: the caller's reference keeps the cell (T1); the types are those of the vtable (T6).
+    let stage = unsafe { task.stage::<F, H>() };
+    let output = stage.with_mut(|stage| {
+        // SAFETY: the task is complete and the output is the caller's (T2).
+        unsafe { stage.replace(Stage::Consumed) }
+    });
+    let _ = contain(|| drop(output));
+}
+
+/// `Vtable::free`
+unsafe fn free<F: Future, H: Home>(task: RawTask) {
+    let cell: *mut Cell<F, H> = task.as_ptr().cast();
+    // SAFETY: the cell came from a box of this type (T6), and nobody else has a reference.
+    let cell = unsafe { Box::from_raw(cell) };
+    debug_assert!(cell.stage.with(|stage| {
+        // SAFETY: the cell is ours alone.
+        matches!(unsafe { &*stage }, Stage::Consumed)
+    }));
+    drop(cell);
+}

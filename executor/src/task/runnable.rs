@@ -1,0 +1,223 @@
+//! The right to poll a task once, and what a scheduler is given of it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::error::Reason;
+use super::raw::RawTask;
+use super::{Id, Schedule};
+
+/// The unique right to poll a task, which exists only while the task is scheduled. One word.
+///
+/// Dropping it cancels the task.
+pub(crate) struct Runnable(RawTask);
+
+// SAFETY: the future is `Send`, or whoever bound the task keeps its runnable on one thread (T7); the rest of the cell
+// is made for several threads.
+unsafe impl Send for Runnable {}
+
+// SAFETY: what a shared runnable gives access to never changes or is atomic.
+unsafe impl Sync for Runnable {}
+
+/// How a runnable was used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Polled {
+    /// The future was ready.
+    Completed,
+    /// The future panicked, when polled or when dropped.
+    Panicked,
+    /// The task had been cancelled: the future was dropped.
+    Cancelled,
+    /// The task waits for a wake.
+    Pending,
+    /// It was woken while it was polled, and has been scheduled again.
+    Yielded,
+}
+
+thread_local! {
+    /// The runnables dropped on this thread while one is being dropped already; `None` if none is.
+    static DROPPED: RefCell<Option<Vec<Runnable>>> = const { RefCell::new(None) };
+}
+
+impl Runnable {
+    /// Takes over the right to poll.
+    ///
+    /// # Safety
+    ///
+    /// It exists (T3) and the caller has it.
+    pub(super) unsafe fn from_raw(task: RawTask) -> Runnable {
+        Runnable(task)
+    }
+
+    /// Gives the right to poll out of hand, for [`from_raw`](Runnable::from_raw).
+    pub(super) fn into_raw(self) -> RawTask {
+        ManuallyDrop::new(self).0
+    }
+
+    /// Polls the task once, or drops its future if it has been cancelled. Never panics: a panic of the future goes to
+    /// the join handle. If the task wakes itself, it is scheduled again, as [`Cause::Yielded`](super::Cause::Yielded).
+    #[inline]
+    pub(crate) fn run(self) -> Polled {
+        // SAFETY: a runnable is the right to do this, and `into_raw` gives it away.
+        unsafe { self.into_raw().run() }
+    }
+
+    /// Cancels the task and drops its future, here and now.
+    pub(crate) fn cancel(self, reason: Reason) -> Polled {
+        let header = self.0;
+        // SAFETY: the runnable keeps the cell (T1).
+        let header = unsafe { header.header() };
+        // Relaxed: published with the stage, by `complete`.
+        header.reason.store(reason as u8, Relaxed);
+        header.state.mark_cancelled();
+        self.run()
+    }
+
+    /// The identity of the task.
+    pub(crate) fn id(&self) -> Id {
+        // SAFETY: the runnable keeps the cell (T1).
+        unsafe { self.0.header() }.id
+    }
+
+    /// Who spawned the task.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        // SAFETY: the runnable keeps the cell (T1).
+        unsafe { self.0.header() }.location
+    }
+
+    /// What the user calls the task.
+    pub(crate) fn name(&self) -> Option<&str> {
+        // SAFETY: the runnable keeps the cell (T1).
+        unsafe { self.0.header() }.name()
+    }
+
+    /// Bits for the scheduler's own use, 0 at first.
+    #[inline]
+    pub(crate) fn conduct(&self) -> u8 {
+        // SAFETY: the runnable keeps the cell (T1).
+        // Relaxed: a hint; and only holders of the runnable, of which there is one at a time, write it.
+        unsafe { self.0.header() }.conduct.load(Relaxed)
+    }
+
+    /// Changes the bits for the scheduler's own use.
+    #[inline]
+    pub(crate) fn set_conduct(&self, conduct: u8) {
+        // SAFETY: the runnable keeps the cell (T1).
+        // Relaxed: as in `conduct`.
+        unsafe { self.0.header() }.conduct.store(conduct, Relaxed);
+    }
+}
+
+impl Drop for Runnable {
+    /// Cancels the task: its future is dropped here, or, if that would nest, once the outermost drop of a runnable on
+    /// this thread is done.
+    fn drop(&mut self) {
+        // SAFETY: this value is not used again.
+        let runnable = unsafe { Runnable::from_raw(self.0) };
+        let mut waiting = Some(runnable);
+        // During the end of the thread, when its thread-locals are gone, nothing is deferred.
+        let outermost = DROPPED.try_with(|dropped| {
+            let mut dropped = dropped.borrow_mut();
+            match &mut *dropped {
+                Some(later) => {
+                    later.extend(waiting.take());
+                    false
+                }
+                None => {
+                    *dropped = Some(Vec::new());
+                    true
+                }
+            }
+        });
+        let Some(runnable) = waiting else { return };
+        runnable.cancel(Reason::Cancelled);
+        if let Ok(true) = outermost {
+            while let Some(next) = next_dropped() {
+                next.cancel(Reason::Cancelled);
+            }
+        }
+    }
+}
+
+/// The next runnable whose drop was deferred; once there is none, this ends the outermost drop.
+fn next_dropped() -> Option<Runnable> {
+    DROPPED.with(|dropped| {
+        let mut dropped = dropped.borrow_mut();
+        let next = dropped.as_mut().and_then(Vec::pop);
+        if next.is_none() {
+            *dropped = None;
+        }
+        next
+    })
+}
+
+impl fmt::Debug for Runnable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runnable")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A runnable on its way to its scheduler, and the access to that scheduler.
+#[derive(Debug)]
+pub(crate) struct Scheduled<S> {
+    /// The runnable, by which the scheduler is known to live (T4).
+    task: Runnable,
+    /// The scheduler's type.
+    scheduler: PhantomData<fn(Arc<S>)>,
+}
+
+impl<S: Schedule> Scheduled<S> {
+    /// Wraps a runnable.
+    ///
+    /// # Safety
+    ///
+    /// Its task is in a list of an `S` and has not left it.
+    #[inline]
+    pub(super) unsafe fn new(task: Runnable) -> Scheduled<S> {
+        Scheduled {
+            task,
+            scheduler: PhantomData,
+        }
+    }
+
+    /// The scheduler, for as long as the runnable stays here.
+    #[inline]
+    pub(crate) fn scheduler(&self) -> &S {
+        // SAFETY: the runnable keeps the cell (T1).
+        let header = unsafe { self.task.0.header() };
+        // SAFETY: the task is in a list of this `S` and cannot leave it while we hold its runnable (T4).
+        unsafe { &*header.scheduler.cast::<S>() }
+    }
+
+    /// The scheduler, for longer than the runnable stays here.
+    pub(crate) fn keep(&self) -> Arc<S> {
+        let scheduler: *const S = self.scheduler();
+        // SAFETY: the pointer came from `Arc::as_ptr` in `Owned::adopt`, and the list holds one strong count (T4).
+        unsafe { Arc::increment_strong_count(scheduler) };
+        // SAFETY: the count added above is ours.
+        unsafe { Arc::from_raw(scheduler) }
+    }
+
+    /// Ends the access to the scheduler.
+    #[inline]
+    pub(crate) fn into_runnable(self) -> Runnable {
+        self.task
+    }
+}
+
+impl<S> Deref for Scheduled<S> {
+    type Target = Runnable;
+
+    fn deref(&self) -> &Runnable {
+        &self.task
+    }
+}

@@ -1,0 +1,99 @@
+//! All unsafe code of this crate: raw descriptors, and one raw system call.
+//!
+//! Invariants:
+//!
+//! - R1. A raw descriptor is lent for the length of one system call that takes a number, answers `EBADF` if nothing is
+//!   open under it, and keeps no reference to it. Nothing is read, written or closed through it.
+//! - R2. A number is only given to calls about the poller; what the number means by then is for `owners` to know.
+//! - R3. The kernel writes at most as many events as it was told there is room for, and says how many it wrote.
+
+#![allow(unsafe_code)]
+
+use std::{
+    io,
+    os::fd::{BorrowedFd, RawFd},
+};
+
+/// Lends a raw descriptor to `call`, which must be one system call about the poller.
+///
+/// # Errors
+///
+/// Fails with `EBADF` for a negative number, and as `call` does.
+pub(crate) fn lend<R>(
+    fd: RawFd,
+    call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
+) -> io::Result<R> {
+    if fd < 0 {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    // SAFETY: the number is not -1, and it is used as R1 and R2 say.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    call(borrowed)
+}
+
+#[cfg(any(
+    rt_portable_wait,
+    rt_oneshot,
+    not(any(target_os = "linux", target_os = "android"))
+))]
+pub(crate) mod portable {
+    //! For the portable wait.
+
+    use super::*;
+    use polling::{Event, PollMode, Poller};
+
+    /// Adds a descriptor to the poller.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the system call does.
+    pub(crate) fn add(
+        poller: &Poller,
+        fd: BorrowedFd<'_>,
+        event: Event,
+        mode: PollMode,
+    ) -> io::Result<()> {
+        // SAFETY: the poller asks that the descriptor be deleted before it is closed. `Registration` does so when it
+        // is dropped; where its owner closes it earlier, epoll and kqueue forget it by themselves, and the poller
+        // keeps only the number (R1).
+        unsafe { poller.add_with_mode(&fd, event, mode) }
+    }
+}
+
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(rt_portable_wait, rt_oneshot))
+))]
+pub(crate) mod epoll {
+    //! For the wait on Linux.
+
+    use super::*;
+    use rustix::event::epoll::EventFlags;
+    use std::os::fd::AsRawFd;
+
+    /// Room for the events of one call. A guess; where this call is needed, speed is not what matters.
+    const ROOM: usize = 64;
+
+    /// Waits with `epoll_wait`, in milliseconds (-1 = for ever), and passes keys and flags of the events to `take`.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the system call does.
+    pub(crate) fn wait_milliseconds(
+        epoll: BorrowedFd<'_>,
+        milliseconds: i32,
+        take: impl FnOnce(&mut dyn Iterator<Item = (u64, EventFlags)>),
+    ) -> io::Result<()> {
+        let epoll = epoll.as_raw_fd();
+        let mut room = [libc::epoll_event { events: 0, u64: 0 }; ROOM];
+        // SAFETY: there is room for as many events as we say (R3), and the borrowed descriptor is open.
+        let count =
+            unsafe { libc::epoll_wait(epoll, room.as_mut_ptr(), ROOM as i32, milliseconds) };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        let mut events = room[..count]
+            .iter()
+            .map(|event| (event.u64, EventFlags::from_bits_retain(event.events)));
+        take(&mut events);
+        Ok(())
+    }
+}

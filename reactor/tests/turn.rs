@@ -1,0 +1,189 @@
+//! Waiting: the duty, timeouts, interruptions.
+
+mod support;
+
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use reactor::Events;
+use support::*;
+
+#[test]
+fn one_thread_at_a_time_has_the_duty() {
+    let handle = reactor();
+    assert!(!handle.is_held());
+    let duty = handle.try_hold().expect("free");
+    assert!(handle.is_held());
+    assert!(handle.try_hold().is_none());
+    drop(duty);
+    assert!(!handle.is_held());
+    assert!(handle.try_hold().is_some());
+}
+
+#[test]
+fn timeouts_are_never_early() {
+    let handle = reactor();
+    let mut events = Events::new();
+    for nanoseconds in [0, 1, 999, 50_000, 250_000, 999_999, 1_000_001, 3_300_000] {
+        let timeout = Duration::from_nanos(nanoseconds);
+        let mut duty = handle.try_hold().expect("free");
+        for _ in 0..20 {
+            let start = Instant::now();
+            assert_eq!(duty.wait(&mut events, Some(timeout)).expect("waits"), 0);
+            assert!(start.elapsed() >= timeout);
+        }
+    }
+    assert_eq!(handle.turns(), 160);
+}
+
+/// The one upper bound: of many waits of 100 µs the shortest shows that timeouts are not rounded to milliseconds.
+#[test]
+fn timeouts_are_counted_in_nanoseconds() {
+    let handle = reactor();
+    let mut events = Events::new();
+    let mut duty = handle.try_hold().expect("free");
+    let shortest = (0..200)
+        .map(|_| {
+            let start = Instant::now();
+            duty.wait(&mut events, Some(Duration::from_micros(100)))
+                .expect("waits");
+            start.elapsed()
+        })
+        .min();
+    assert!(shortest < Some(Duration::from_millis(1)));
+}
+
+#[test]
+fn an_interruption_cuts_the_present_wait_short() {
+    let handle = reactor();
+    let (sender, receiver) = mpsc::channel();
+    let waiting = handle.clone();
+    let thread = thread::spawn(move || {
+        let mut events = Events::new();
+        let mut duty = waiting.try_hold().expect("free");
+        for _ in 0..100 {
+            sender.send(()).expect("the test is there");
+            assert_eq!(duty.wait(&mut events, Some(HANG)).expect("waits"), 0);
+            assert!(events.is_empty());
+        }
+    });
+    // Each interruption comes before the wait or during it, as chance will have it.
+    let start = Instant::now();
+    while receiver.recv().is_ok() {
+        handle.interrupt();
+    }
+    thread.join().expect("no panic");
+    assert!(start.elapsed() < HANG, "an interruption was lost");
+    assert_eq!(handle.turns(), 100);
+}
+
+#[test]
+fn an_interruption_with_nobody_waiting_cuts_the_next_wait_short() {
+    let handle = reactor();
+    let mut events = Events::new();
+    handle.interrupt();
+    handle.interrupt();
+    let mut duty = handle.try_hold().expect("free");
+    assert_eq!(duty.wait(&mut events, None).expect("waits"), 0);
+    // Both counted as one.
+    let start = Instant::now();
+    let timeout = Duration::from_millis(5);
+    duty.wait(&mut events, Some(timeout)).expect("waits");
+    assert!(start.elapsed() >= timeout);
+}
+
+#[test]
+fn events_and_an_interruption_come_together() {
+    let handle = reactor();
+    let (reader, writer) = pipe();
+    let _reader = Io::new(&handle, reader);
+    settle(&handle);
+    handle.interrupt();
+    rustix::io::write(&writer, b"x").expect("room");
+    assert_eq!(turn(&handle, HANG), 1, "the interruption is not counted");
+}
+
+#[test]
+fn a_timeout_without_end_is_one() {
+    let handle = reactor();
+    let waiting = handle.clone();
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let mut events = Events::new();
+        let mut duty = waiting.try_hold().expect("free");
+        sender.send(()).expect("the test is there");
+        duty.wait(&mut events, Some(Duration::MAX)).expect("waits")
+    });
+    receiver.recv().expect("the thread has begun");
+    handle.interrupt();
+    assert_eq!(thread.join().expect("no panic"), 0);
+}
+
+#[test]
+fn a_wait_with_events_left_does_not_wait() {
+    let handle = reactor();
+    let (reader, writer) = pipe();
+    let _reader = Io::new(&handle, reader);
+    settle(&handle);
+    rustix::io::write(&writer, b"x").expect("room");
+    let mut events = Events::new();
+    let mut duty = handle.try_hold().expect("free");
+    assert_eq!(duty.wait(&mut events, None).expect("waits"), 1);
+    assert_eq!(duty.wait(&mut events, None).expect("returns"), 1);
+    handle.dispatch(&mut events, &mut |waker| waker.wake());
+    assert!(events.is_empty());
+}
+
+/// Threads that write, read and dispatch at once, until every byte has come through.
+#[test]
+fn no_edge_is_lost_between_threads() {
+    const BYTES: usize = 20_000;
+    let handle = reactor();
+    let (reader, writer) = pipe();
+    let reader = Io::new(&handle, reader);
+    let source = thread::spawn(move || {
+        for _ in 0..BYTES {
+            while rustix::io::write(&writer, b"x").is_err() {
+                thread::yield_now();
+            }
+        }
+    });
+    let polling = handle.clone();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let turns = thread::spawn(move || {
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            turn(&polling, Duration::from_millis(50));
+        }
+    });
+    // The reading thread has no part in the turns: it sleeps until its waker unparks it.
+    struct Unpark(thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::task::Waker::from(std::sync::Arc::new(Unpark(thread::current())));
+    let cx = &mut std::task::Context::from_waker(&waker);
+    let mut left = BYTES;
+    let mut buffer = [0; 7];
+    let start = Instant::now();
+    while left > 0 {
+        match reader.poll_read(cx, &mut buffer) {
+            std::task::Poll::Ready(count) => left -= count.expect("reads"),
+            std::task::Poll::Pending => {
+                thread::park_timeout(HANG);
+                assert!(
+                    start.elapsed() < HANG,
+                    "an edge was lost with {left} bytes to go"
+                );
+            }
+        }
+    }
+    source.join().expect("no panic");
+    drop(stop);
+    handle.interrupt();
+    turns.join().expect("no panic");
+}

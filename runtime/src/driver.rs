@@ -1,0 +1,415 @@
+//! Composes reactor and timers into what a thread of the executor sleeps on.
+//!
+//! A thread that parks sleeps until its own shard's next deadline at the latest: inside the reactor's wait if the polling duty
+//! is free, else on its parker's futex. Whatever comes of it is gathered first and dispatched later, when the executor
+//! says so: wakers are foreign code (see the executor's `idle.md`).
+//!
+//! What is gathered lies in a *batch*, one a slot, from which wakers are taken one by one: when one of them blocks, the
+//! reactor thread takes the rest.
+//!
+//! **Cost.** Parking with nothing in the shard: no clock read; one swap for the duty, one system call. A deadline in the
+//! shard costs one clock read.
+
+use crossbeam_utils::CachePadded;
+use executor::{Gathered, Park, Parker, Sleep, Unparked, WeakHandle};
+use parking_lot::Mutex;
+use reactor::{Events, Look, ReactorThread, Watch};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use timer::ServeGuard;
+
+/// A busy worker looks for I/O at most this often; a look is a system call.
+const LOOK_INTERVAL: Duration = Duration::from_micros(50);
+/// How late a timer of a live slot may be before the reactor thread fires it.
+const OVERDUE: Duration = Duration::from_micros(500);
+/// Nobody sleeps inside the driver.
+const NOBODY: usize = usize::MAX;
+
+thread_local! {
+    /// Tells the timers which shard this thread serves.
+    static SERVING: RefCell<Option<ServeGuard>> = const { RefCell::new(None) };
+}
+
+/// What the thread of a slot has gathered and not yet dispatched.
+struct Batch {
+    /// The events of the last wait.
+    events: Events,
+    /// The wakers behind them, and those of due timers.
+    wakers: VecDeque<Waker>,
+    /// When a busy thread last looked for I/O.
+    last_look: Instant,
+}
+
+/// Reactor, timers and the parkers of all slots.
+pub(crate) struct Driver {
+    /// Sockets and the like.
+    pub(crate) reactor: reactor::Handle,
+    /// Deadlines; one shard a slot.
+    pub(crate) timer: timer::Handle,
+    /// Where each slot's thread sleeps.
+    parkers: Box<[Parker]>,
+    /// What each slot's thread has gathered.
+    batches: Box<[CachePadded<Mutex<Batch>>]>,
+    /// The slot whose thread waits for I/O, or `NOBODY`.
+    in_driver: CachePadded<AtomicUsize>,
+    /// The executor whose threads sleep here; set once it is there.
+    executor: OnceLock<WeakHandle>,
+    /// The reactor thread; none on the current-thread flavor.
+    guarantor: OnceLock<ReactorThread>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("parkers", &self.parkers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    pub(crate) fn new(reactor: reactor::Handle, timer: timer::Handle, slots: usize) -> Arc<Driver> {
+        let batch = || {
+            CachePadded::new(Mutex::new(Batch {
+                events: Events::new(),
+                wakers: VecDeque::new(),
+                last_look: Instant::now(),
+            }))
+        };
+        let driver = Arc::new(Driver {
+            reactor,
+            timer,
+            parkers: (0..slots).map(|_| Parker::new()).collect(),
+            batches: (0..slots).map(|_| batch()).collect(),
+            in_driver: CachePadded::new(AtomicUsize::new(NOBODY)),
+            executor: OnceLock::new(),
+            guarantor: OnceLock::new(),
+        });
+        let rouse = Rouse(Arc::downgrade(&driver));
+        driver.timer.set_rouse(Arc::new(rouse));
+        driver
+    }
+
+    /// Tells the driver whose threads it serves.
+    pub(crate) fn serve(&self, executor: &executor::Handle) {
+        let _ = self.executor.set(executor.downgrade());
+    }
+
+    /// Starts the reactor thread.
+    pub(crate) fn start_guarantor(
+        self: &Arc<Self>,
+        executor: &executor::Handle,
+        builder: std::thread::Builder,
+    ) -> std::io::Result<()> {
+        let watch = Watchman {
+            driver: Arc::downgrade(self),
+            reactor: self.reactor.clone(),
+            timer: self.timer.clone(),
+            executor: executor.downgrade(),
+            watchman: executor.watchman(),
+        };
+        let thread = ReactorThread::start(builder, self.reactor.clone(), watch)?;
+        let _ = self.guarantor.set(thread);
+        Ok(())
+    }
+
+    /// Whether nothing but the passage of time can happen: a paused clock may then move by itself.
+    fn may_advance_clock(&self) -> bool {
+        if !self.timer.clock().is_paused() {
+            return false;
+        }
+        let executor = self.executor.get().and_then(WeakHandle::upgrade);
+        executor.is_some_and(|executor| !executor.is_blocking_pool_busy())
+    }
+
+    /// One turn of the reactor for `slot`; `None` if another thread has the duty.
+    fn turn(&self, slot: usize, timeout: Option<Duration>) -> Option<Gathered> {
+        let mut duty = self.reactor.try_hold()?;
+        if !self.parkers[slot].begin(Sleep::Driver) {
+            return Some(Gathered::Nothing);
+        }
+        // Relaxed: a hint for the choice of whom to wake.
+        self.in_driver.store(slot, Ordering::Relaxed);
+        let mut batch = self.batches[slot].lock();
+        // An error of the wait itself is a bug or a closed reactor: the thread goes on without events.
+        let events = duty.wait(&mut batch.events, timeout).unwrap_or(0);
+        drop(batch);
+        self.in_driver.store(NOBODY, Ordering::Relaxed);
+        self.parkers[slot].finish();
+        drop(duty);
+        Some(gathered(events > 0))
+    }
+
+    /// Parks under a paused clock: instead of sleeping until the next deadline, moves the clock there.
+    fn park_paused(&self, slot: usize) -> Gathered {
+        match self.turn(slot, Some(Duration::ZERO)) {
+            Some(Gathered::Nothing) => {}
+            _ => return Gathered::Something,
+        }
+        let executor = self.executor.get().and_then(WeakHandle::upgrade);
+        let has_work = executor.is_some_and(|executor| executor.injector_depth() > 0);
+        match self.timer.next(slot) {
+            Some(deadline) if !has_work => {
+                self.timer.clock().advance_to(deadline);
+                Gathered::Something
+            }
+            _ => self.turn(slot, None).unwrap_or(Gathered::Nothing),
+        }
+    }
+
+    /// Wakes what lies in the batch of `slot`, one by one; returns how many.
+    fn wake_batch(&self, slot: usize) -> usize {
+        let mut woken = 0;
+        loop {
+            let waker = self.batches[slot].lock().wakers.pop_front();
+            let Some(waker) = waker else {
+                return woken;
+            };
+            woken += 1;
+            // A waker that panics has told the panic hook; the others must be woken all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+    }
+}
+
+fn gathered(something: bool) -> Gathered {
+    if something {
+        Gathered::Something
+    } else {
+        Gathered::Nothing
+    }
+}
+
+impl Park for Driver {
+    fn adopt(&self, slot: usize) {
+        self.parkers[slot].adopt();
+        let serving = self.timer.serve(slot);
+        SERVING.with(|current| current.replace(Some(serving)));
+    }
+
+    fn park(&self, slot: usize) -> Gathered {
+        let timeout = match self.timer.next(slot) {
+            None => None,
+            Some(_) if self.may_advance_clock() => return self.park_paused(slot),
+            Some(_) => {
+                let now = self.timer.clock().now();
+                let timeout = self.timer.park_timeout(slot, now);
+                if timeout == Some(Duration::ZERO) {
+                    return Gathered::Something;
+                }
+                if self.timer.clock().is_paused() { None } else { timeout }
+            }
+        };
+        if let Some(Gathered::Something) = self.turn(slot, timeout).or_else(|| {
+            self.parkers[slot].sleep(timeout);
+            None
+        }) {
+            return Gathered::Something;
+        }
+        let is_due = timeout.is_some() && self.timer.is_due(slot, self.timer.clock().now());
+        gathered(is_due)
+    }
+
+    fn look(&self, slot: usize) -> Gathered {
+        let now = Instant::now();
+        {
+            let mut batch = self.batches[slot].lock();
+            if now.duration_since(batch.last_look) < LOOK_INTERVAL {
+                return Gathered::Nothing;
+            }
+            batch.last_look = now;
+        }
+        let events = match self.reactor.try_hold() {
+            Some(mut duty) => {
+                let mut batch = self.batches[slot].lock();
+                duty.wait(&mut batch.events, Some(Duration::ZERO)).unwrap_or(0)
+            }
+            None => 0,
+        };
+        gathered(events > 0 || self.timer.is_due(slot, self.timer.clock().now()))
+    }
+
+    fn dispatch(&self, slot: usize) -> usize {
+        {
+            let mut batch = self.batches[slot].lock();
+            let Batch { events, wakers, .. } = &mut *batch;
+            if !events.is_empty() {
+                self.reactor.dispatch(events, &mut |waker| wakers.push_back(waker));
+            }
+        }
+        let mut woken = self.wake_batch(slot);
+        if self.timer.next(slot).is_some() {
+            let now = self.timer.clock().now();
+            self.timer.fire(slot, now, &mut |waker| {
+                self.batches[slot].lock().wakers.push_back(waker);
+            });
+            woken += self.wake_batch(slot);
+        }
+        woken
+    }
+
+    fn unpark(&self, slot: usize) {
+        if self.parkers[slot].unpark() == Unparked::InterruptDriver {
+            self.reactor.interrupt();
+        }
+    }
+
+    fn in_driver(&self) -> usize {
+        // Relaxed: a hint.
+        self.in_driver.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn activated(&self) {
+        if let Some(guarantor) = self.guarantor.get() {
+            guarantor.activate();
+        }
+    }
+
+    fn retire(&self, slot: usize) {
+        let _ = SERVING.try_with(|serving| serving.take());
+        // The shard has no thread any more: the reactor thread must know its next deadline.
+        if self.timer.next(slot).is_some()
+            && let Some(guarantor) = self.guarantor.get()
+        {
+            guarantor.rouse();
+        }
+    }
+
+    fn close(&self) {
+        if let Some(guarantor) = self.guarantor.get() {
+            guarantor.stop();
+            guarantor.join();
+        }
+        self.reactor.close();
+        self.timer.close();
+    }
+}
+
+/// How the timers reach the threads.
+struct Rouse(Weak<Driver>);
+
+impl timer::Rouse for Rouse {
+    fn outside_shard(&self) -> usize {
+        let driver = self.0.upgrade();
+        let executor = driver.and_then(|driver| driver.executor.get()?.upgrade());
+        executor.map_or(0, |executor| executor.serving_slot())
+    }
+
+    fn earlier(&self, shard: usize) {
+        let Some(driver) = self.0.upgrade() else {
+            return;
+        };
+        driver.unpark(shard);
+        let live = driver.executor.get().and_then(WeakHandle::upgrade);
+        if live.is_some_and(|executor| !executor.is_live(shard))
+            && let Some(guarantor) = driver.guarantor.get()
+        {
+            guarantor.rouse();
+        }
+    }
+}
+
+/// What the reactor thread looks after: stuck slots, overdue timers, batches that a blocked waker holds up.
+struct Watchman {
+    /// Weak: the driver owns the thread.
+    driver: Weak<Driver>,
+    /// To find the wakers behind events.
+    reactor: reactor::Handle,
+    /// To fire what others cannot.
+    timer: timer::Handle,
+    /// Weak: the executor owns the driver.
+    executor: WeakHandle,
+    /// The executor's own half.
+    watchman: executor::Watchman,
+}
+
+impl Watchman {
+    /// The next deadline of each shard that has one.
+    fn deadlines(&self) -> impl Iterator<Item = (usize, Instant)> + '_ {
+        (0..self.timer.shards()).filter_map(|shard| Some((shard, self.timer.next(shard)?)))
+    }
+
+    /// Wakes `wakers` with one notification for all of them.
+    fn wake_all(&self, wakers: impl IntoIterator<Item = Waker>) {
+        let woken = executor::batch(|| {
+            for waker in wakers {
+                // As in `Driver::wake_batch`.
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            }
+        });
+        if woken > 0
+            && let Some(executor) = self.executor.upgrade()
+        {
+            executor.injected();
+        }
+    }
+}
+
+impl Watch for Watchman {
+    fn look(&mut self, now: Instant) -> Look {
+        let (Some(driver), Some(executor)) = (self.driver.upgrade(), self.executor.upgrade()) else {
+            return Look {
+                alert: false,
+                deadline: None,
+            };
+        };
+        let mut stuck = Vec::new();
+        let watched = self.watchman.look(now, |slot| stuck.push(slot));
+        let mut alert = watched == executor::Watched::Standing;
+        for slot in stuck {
+            // A thread that waits for I/O holds the lock, and is not stuck.
+            if let Some(mut batch) = driver.batches[slot].try_lock()
+                && !batch.wakers.is_empty()
+            {
+                let wakers = std::mem::take(&mut batch.wakers);
+                drop(batch);
+                self.wake_all(wakers);
+            }
+        }
+        let mut deadline: Option<Instant> = None;
+        for (shard, next) in self.deadlines() {
+            // A slot that sleeps or runs short polls serves its shard itself; it gets some grace.
+            let served_late = next + if executor.is_live(shard) { OVERDUE } else { Duration::ZERO };
+            if served_late > now {
+                deadline = Some(deadline.map_or(served_late, |earliest| earliest.min(served_late)));
+                continue;
+            }
+            let mut wakers = Vec::new();
+            self.timer.fire(shard, now, &mut |waker| wakers.push(waker));
+            alert |= executor.is_live(shard);
+            self.wake_all(wakers);
+        }
+        if executor.is_idle() {
+            // Everybody who sleeps does so until its own next deadline.
+            let unserved = |(shard, next)| (!executor.is_live(shard)).then_some(next);
+            deadline = self.deadlines().filter_map(unserved).min();
+        }
+        Look { alert, deadline }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.executor.upgrade().is_none_or(|executor| executor.is_idle())
+    }
+
+    fn has_parked(&self) -> bool {
+        self.executor.upgrade().is_some_and(|executor| executor.has_parked())
+    }
+
+    fn rouse_one(&self) {
+        if let Some(executor) = self.executor.upgrade() {
+            executor.rouse_one();
+        }
+    }
+
+    fn dispatch(&mut self, events: &mut Events) {
+        let mut wakers = Vec::new();
+        self.reactor.dispatch(events, &mut |waker| wakers.push(waker));
+        self.wake_all(wakers);
+    }
+}

@@ -1,0 +1,80 @@
+//! A multi-threaded work-stealing async runtime.
+//!
+//! Programs that are written for Tokio move over by changing `tokio::` into `runtime::`: modules, names and signatures are the same.
+//! Each module says where it differs on purpose.
+//!
+//! ```
+//! use runtime::io::{AsyncReadExt, AsyncWriteExt};
+//! use runtime::net::{TcpListener, TcpStream};
+//!
+//! #[runtime::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let address = listener.local_addr()?;
+//!
+//!     runtime::spawn(async move {
+//!         let (mut socket, _) = listener.accept().await?;
+//!         let mut buffer = [0; 64];
+//!         let n = socket.read(&mut buffer).await?;
+//!         socket.write_all(&buffer[..n]).await
+//!     });
+//!
+//!     let mut socket = TcpStream::connect(address).await?;
+//!     socket.write_all(b"hello").await?;
+//!     let mut echo = [0; 5];
+//!     socket.read_exact(&mut echo).await?;
+//!     assert_eq!(&echo, b"hello");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is where
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`runtime`](mod@runtime) | [`Runtime`], [`Builder`](runtime::Builder), [`Handle`]: start a runtime, enter it, end it |
+//! | [`task`] | spawn tasks, join them, run blocking code, tasks that are not `Send` |
+//! | [`time`] | sleep, timeouts, intervals; a clock that tests can pause |
+//! | [`net`] | TCP, UDP and Unix sockets |
+//! | [`io`] | the I/O traits and utilities, standard input and output, any descriptor |
+//! | [`sync`] | channels, locks, notifications |
+//! | [`signal`] | Ctrl-C and Unix signals |
+//!
+//! # How it works
+//!
+//! Each worker has a queue of its own and steals from the others when it is out of work. An idle worker waits for I/O itself, so
+//! that a lone connection pays no hand-over between threads; when all workers are busy, a separate reactor thread takes that duty
+//! over, fires overdue timers, and rescues tasks that are stuck behind one that computes for too long. Every worker has its own
+//! timer wheel, with a resolution of 16 µs. An idle process makes no system call at all.
+//!
+//! # Features
+//!
+//! `macros`, `net`, `time`, `signal` and `io-std` are on by default; `futures-io` and `hyper` make the streams implement the
+//! traits of those crates.
+
+#![deny(unsafe_code)]
+
+mod builder;
+mod driver;
+pub mod io;
+#[cfg(feature = "net")]
+pub mod net;
+pub mod runtime;
+#[cfg(feature = "signal")]
+pub mod signal;
+pub mod sync;
+pub mod task;
+#[cfg(feature = "time")]
+pub mod time;
+
+#[cfg(feature = "hyper")]
+pub mod hyper;
+
+pub use runtime::{Handle, Runtime, block_on};
+pub use task::spawn;
+
+#[cfg(feature = "macros")]
+pub use macros::{main, test};
+/// Waits for several futures at once; see their documentation in Tokio, where they come from.
+#[cfg(feature = "macros")]
+pub use tokio::{join, pin, select, try_join};

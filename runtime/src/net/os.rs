@@ -1,0 +1,57 @@
+//! What differs between operating systems: the one seam of [`net`](super).
+
+use std::io;
+use std::os::fd::AsFd;
+
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+/// The flag that keeps a write to a closed peer from raising SIGPIPE, where the OS knows one.
+///
+/// Rust programs ignore that signal, but a runtime inside a program of another language cannot rely on it. (Apple's systems
+/// have a socket option instead, which `socket2` and the standard library set.)
+#[cfg(target_os = "linux")]
+pub(crate) const NO_SIGPIPE: i32 = rustix::net::SendFlags::NOSIGNAL.bits() as i32;
+/// No flag: see above.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const NO_SIGPIPE: i32 = 0;
+
+/// The most slices that one vectored call takes; POSIX calls it `IOV_MAX`, and it is 1024 on all systems we know.
+pub(crate) const MAX_SLICES: usize = 1024;
+
+/// Makes a socket that neither blocks nor outlives an `exec`.
+#[cfg(target_os = "linux")]
+pub(crate) fn socket(domain: Domain, kind: Type) -> io::Result<Socket> {
+    Socket::new(domain, kind.nonblocking(), None)
+}
+
+/// Makes a socket that neither blocks nor outlives an `exec`.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn socket(domain: Domain, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(domain, kind, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Accepts a connection as a socket that does not block: one system call.
+#[cfg(target_os = "linux")]
+pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(Socket, SockAddr)> {
+    use rustix::net::SocketFlags;
+    const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+    SockRef::from(listener).accept4(FLAGS.bits() as i32)
+}
+
+/// Accepts a connection as a socket that does not block.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(Socket, SockAddr)> {
+    let (socket, address) = SockRef::from(listener).accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, address))
+}
+
+/// Makes two connected Unix sockets that neither block nor outlive an `exec`.
+pub(crate) fn pair(kind: Type) -> io::Result<(Socket, Socket)> {
+    let (one, other) = Socket::pair(Domain::UNIX, kind, None)?;
+    one.set_nonblocking(true)?;
+    other.set_nonblocking(true)?;
+    Ok((one, other))
+}

@@ -1,0 +1,38 @@
+//! Unix domain sockets: what goes with [`UnixStream`](super::UnixStream), [`UnixListener`](super::UnixListener),
+//! [`UnixDatagram`](super::UnixDatagram) and [`UnixSocket`](super::UnixSocket).
+
+/// Hidden lines of examples: `stream`, which the type in question is made of, and `peer`.
+macro_rules! setup {
+    ($($then:literal)?) => {
+        concat!(
+            "# let (mut stream, mut peer) = runtime::net::UnixStream::pair()?;\n",
+            $("# ", $then)?
+        )
+    };
+}
+
+mod addr;
+mod datagram;
+mod halves;
+mod listener;
+mod socket;
+mod stream;
+mod ucred;
+
+pub use addr::SocketAddr;
+pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use ucred::UCred;
+#[doc(hidden)]
+pub use {datagram::UnixDatagram, listener::UnixListener, socket::UnixSocket, stream::UnixStream};
+
+/// The number of a user, as the operating system has it.
+#[expect(non_camel_case_types, reason = "the name that C gives it")]
+pub type uid_t = u32;
+
+/// The number of a group, as the operating system has it.
+#[expect(non_camel_case_types, reason = "the name that C gives it")]
+pub type gid_t = u32;
+
+/// The number of a process, as the operating system has it.
+#[expect(non_camel_case_types, reason = "the name that C gives it")]
+pub type pid_t = i32;

@@ -1,0 +1,402 @@
+//! The runtime itself: start it, enter it, drive a future on it, end it.
+
+pub use crate::builder::Builder;
+
+use crate::driver::Driver;
+use executor::Flavor;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::task::{JoinHandle, location};
+
+/// Which threads run the tasks of a runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RuntimeFlavor {
+    /// The thread inside `block_on`, and only while it is there.
+    CurrentThread,
+    /// Worker threads of the runtime's own.
+    MultiThread,
+}
+
+/// A running runtime: its threads, its reactor, its timers.
+///
+/// Dropping it shuts it down and waits until its threads have ended: tasks that wait are dropped, a task that is being
+/// polled is dropped when its poll returns. Dropped on one of its own threads, in a task say, it only signals, and the last thread to
+/// end does the rest. (Tokio panics there.)
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = runtime::Runtime::new()?;
+/// let answer = runtime.block_on(async { runtime::spawn(async { 6 * 7 }).await });
+/// assert_eq!(answer.expect("the task does not panic"), 42);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Runtime {
+    /// Everything is reached through it.
+    handle: Handle,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    pub(crate) fn from_handle(handle: Handle) -> Runtime {
+        Runtime { handle }
+    }
+
+    /// Starts a multi-thread runtime with the defaults of [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Runtime> {
+        Builder::new_multi_thread().enable_all().build()
+    }
+
+    /// Returns a handle, through which other threads spawn onto this runtime.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Spawns a task onto this runtime.
+    ///
+    /// See [`task::spawn`](crate::task::spawn); this one may be called from any thread.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs a closure that blocks on the pool for blocking work.
+    ///
+    /// See [`task::spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.handle.spawn_blocking(f)
+    }
+
+    /// Drives a future to completion on the calling thread, and returns its output.
+    ///
+    /// While the future is pending, the thread runs tasks: on a multi-thread runtime only some that the future woke (see
+    /// [`Builder::guest`]), on a current-thread runtime all of them. Several threads may call this at the same time; on
+    /// a current-thread runtime one of them runs the tasks.
+    ///
+    /// # Panics
+    ///
+    /// If the future panics; and on a thread that drives a task or the future of another `block_on` already: use
+    /// `.await` there. On the threads of `spawn_blocking` and inside `block_in_place` it is allowed.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+
+    /// Makes this runtime the current one of the calling thread while the guard lives.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = runtime::Runtime::new()?;
+    /// let _guard = runtime.enter();
+    /// let task = runtime::spawn(async { "spawned from outside" });
+    /// assert_eq!(runtime.block_on(task).expect("no panic"), "spawned from outside");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// Shuts the runtime down, and waits for its threads at most for `duration`.
+    ///
+    /// A thread that is stuck in a poll or in a blocking job by then keeps what it works with, and ends when it returns. What it
+    /// runs is reported on standard error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = runtime::Runtime::new()?;
+    /// runtime.spawn(std::future::pending::<()>());
+    /// runtime.shutdown_timeout(Duration::from_secs(1)); // returns at once: nothing is stuck
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shutdown_timeout(self, duration: Duration) {
+        if !self.handle.executor.shutdown(Some(duration)) && !duration.is_zero() {
+            for task in self.handle.executor.stuck_tasks() {
+                eprintln!("runtime: shut down after {duration:?} while {task} was still running");
+            }
+        }
+    }
+
+    /// Shuts the runtime down without waiting for its threads.
+    pub fn shutdown_background(self) {
+        self.shutdown_timeout(Duration::ZERO);
+    }
+
+    /// Returns plain counters of what the runtime is doing.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.handle.metrics()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.handle.executor.shutdown(None);
+    }
+}
+
+/// A reference to a runtime, cheap to clone, through which any thread can use it.
+///
+/// It does not keep the runtime running: once the [`Runtime`] is gone, spawned futures are dropped at once, and their
+/// handles say "cancelled".
+#[derive(Clone)]
+pub struct Handle {
+    /// Tasks.
+    pub(crate) executor: executor::Handle,
+    /// Sockets.
+    pub(crate) reactor: reactor::Handle,
+    /// Deadlines.
+    pub(crate) timer: timer::Handle,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("executor", &self.executor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a call outside a runtime panics with.
+pub(crate) const NO_RUNTIME: &str = "there is no runtime running on this thread: call this from inside \
+    `runtime::block_on`, `#[runtime::main]` or a spawned task, or enter one with `Handle::enter`";
+
+impl Handle {
+    pub(crate) fn new(executor: executor::Handle, driver: &Arc<Driver>) -> Handle {
+        Handle {
+            executor,
+            reactor: driver.reactor.clone(),
+            timer: driver.timer.clone(),
+        }
+    }
+
+    /// Returns the handle of the runtime that the calling thread is in.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// runtime::block_on(async {
+    ///     let handle = runtime::Handle::current();
+    ///     let thread = std::thread::spawn(move || handle.block_on(async { 3 }));
+    ///     assert_eq!(thread.join().expect("no panic"), 3);
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn current() -> Handle {
+        Handle::try_current().unwrap_or_else(|_| panic!("{NO_RUNTIME}"))
+    }
+
+    /// Returns the handle of the runtime that the calling thread is in.
+    ///
+    /// # Errors
+    ///
+    /// Outside a runtime.
+    pub fn try_current() -> Result<Handle, TryCurrentError> {
+        let all = (
+            executor::Handle::try_current(),
+            reactor::Handle::try_current(),
+            timer::Handle::try_current(),
+        );
+        match all {
+            (Some(executor), Some(reactor), Some(timer)) => Ok(Handle {
+                executor,
+                reactor,
+                timer,
+            }),
+            _ => Err(TryCurrentError { private: () }),
+        }
+    }
+
+    /// Makes this runtime the current one of the calling thread while the guard lives.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        EnterGuard {
+            _guards: (
+                self.executor.enter(),
+                self.reactor.enter(),
+                self.timer.enter(),
+            ),
+            _handle: std::marker::PhantomData,
+        }
+    }
+
+    /// Spawns a task onto this runtime.
+    ///
+    /// See [`task::spawn`](crate::task::spawn); this one may be called from any thread. After the runtime has
+    /// shut down, the future is dropped at once.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.executor.spawn(future, location(), None)
+    }
+
+    /// Runs a closure that blocks on the pool for blocking work.
+    ///
+    /// See [`task::spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.executor.spawn_blocking(f, location(), None)
+    }
+
+    /// Drives a future to completion on the calling thread, and returns its output.
+    ///
+    /// As [`Runtime::block_on`]. After the runtime has shut down the future is still polled, but its I/O and timers fail.
+    ///
+    /// # Panics
+    ///
+    /// As [`Runtime::block_on`].
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _entered = (self.reactor.enter(), self.timer.enter());
+        self.executor.block_on(future)
+    }
+
+    /// Returns which threads run the tasks.
+    pub fn runtime_flavor(&self) -> RuntimeFlavor {
+        match self.executor.flavor() {
+            Flavor::MultiThread => RuntimeFlavor::MultiThread,
+            Flavor::CurrentThread => RuntimeFlavor::CurrentThread,
+        }
+    }
+
+    /// Returns plain counters of what the runtime is doing.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics {
+            handle: self.clone(),
+        }
+    }
+}
+
+/// Keeps a runtime the current one of its thread; see [`Handle::enter`].
+#[derive(Debug)]
+#[must_use = "the runtime is current only while the guard lives"]
+pub struct EnterGuard<'a> {
+    /// One guard a crate, each restoring what was there before.
+    _guards: (
+        executor::EnterGuard,
+        reactor::EnterGuard,
+        timer::EnterGuard,
+    ),
+    /// Outlives neither the handle nor the runtime it came from.
+    _handle: std::marker::PhantomData<&'a Handle>,
+}
+
+/// There is no runtime running on this thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TryCurrentError {
+    /// Keeps the type opaque.
+    private: (),
+}
+
+impl TryCurrentError {
+    /// Whether the thread is not in a runtime; always true today.
+    pub fn is_missing_context(&self) -> bool {
+        true
+    }
+
+    /// Whether the thread is ending, so that its thread-locals are gone; reported as missing today.
+    pub fn is_thread_local_destroyed(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Display for TryCurrentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NO_RUNTIME)
+    }
+}
+
+impl Error for TryCurrentError {}
+
+/// Plain counters of what a runtime is doing, read when asked.
+#[derive(Debug, Clone)]
+pub struct RuntimeMetrics {
+    /// Where they are read.
+    handle: Handle,
+}
+
+impl RuntimeMetrics {
+    /// Returns the number of workers.
+    pub fn num_workers(&self) -> usize {
+        self.handle.executor.workers()
+    }
+
+    /// Returns the number of tasks that have been spawned and have not completed.
+    pub fn num_alive_tasks(&self) -> usize {
+        self.handle.executor.live_tasks()
+    }
+
+    /// Returns the number of tasks in the injector.
+    pub fn global_queue_depth(&self) -> usize {
+        self.handle.executor.injector_depth()
+    }
+}
+
+/// Drives a future to completion on a runtime started for it, and returns its output.
+///
+/// The runtime is a multi-thread one with the defaults of [`Builder`], and ends with the call.
+///
+/// # Panics
+///
+/// If the future panics; on a thread that drives a task already; and if the runtime cannot be started.
+///
+/// # Examples
+///
+/// ```
+/// let answer = runtime::block_on(async { 6 * 7 });
+/// assert_eq!(answer, 42);
+/// ```
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = Runtime::new().unwrap_or_else(|error| panic!("failed to start the runtime: {error}"));
+    runtime.block_on(future)
+}
+
+/// What reactor and timers charge for an operation that is ready: one unit of the task's budget.
+pub(crate) fn charge(cx: &mut Context<'_>) -> Poll<()> {
+    executor::budget::spend(cx)
+}

@@ -1,0 +1,194 @@
+//! The current-thread flavor: tasks run inside `block_on` only, on its thread only.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use runtime::sync::{Notify, oneshot};
+use runtime::task::yield_now;
+use runtime::time::sleep;
+use runtime_tests::{Flag, LIMIT, Watchdog, child, current_thread, process, spin, yield_until};
+
+#[test]
+fn tasks_run_only_inside_block_on() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = current_thread();
+    let ran = Flag::new();
+    let inside = ran.clone();
+    let task = runtime.spawn(async move { inside.set() });
+    spin(Duration::from_millis(20));
+    assert!(!ran.is_set());
+    runtime.block_on(task).unwrap();
+    assert!(ran.is_set());
+}
+
+#[test]
+fn a_task_keeps_its_place_between_two_calls_of_block_on() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = current_thread();
+    let steps = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let inside = steps.clone();
+    let task = runtime.spawn(async move {
+        loop {
+            inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            yield_now().await;
+        }
+    });
+    let count = || steps.load(std::sync::atomic::Ordering::SeqCst);
+    runtime.block_on(yield_until(|| count() >= 5));
+    let between = count();
+    spin(Duration::from_millis(5));
+    assert_eq!(count(), between, "nothing runs between two calls");
+    runtime.block_on(yield_until(|| count() > between));
+    task.abort();
+    assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn all_tasks_run_on_the_thread_in_block_on() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = current_thread();
+    let home = thread::current().id();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..100)
+            .map(|_| {
+                runtime::spawn(async move {
+                    for _ in 0..5 {
+                        assert_eq!(thread::current().id(), home);
+                        yield_now().await;
+                    }
+                    sleep(Duration::from_millis(1)).await;
+                    assert_eq!(thread::current().id(), home);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn it_has_no_threads_of_its_own() {
+    child::run("it_has_no_threads_of_its_own", || {
+        let before = process::threads();
+        let runtime = current_thread();
+        runtime.block_on(async {
+            runtime::spawn(sleep(Duration::from_millis(1))).await.unwrap();
+            let (one, _other) = runtime::net::UnixStream::pair().unwrap();
+            one.writable().await.unwrap();
+        });
+        assert_eq!(process::threads(), before);
+    });
+}
+
+#[test]
+fn of_two_threads_in_block_on_one_runs_the_tasks_and_the_other_takes_over() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = Arc::new(current_thread());
+    let leave = Arc::new(Notify::new());
+    let (inside, is_inside) = mpsc::channel();
+    let first = {
+        let (runtime, leave) = (runtime.clone(), leave.clone());
+        thread::spawn(move || {
+            runtime.block_on(async {
+                inside.send(()).unwrap();
+                leave.notified().await;
+            });
+        })
+    };
+    is_inside.recv().unwrap();
+    // The first one holds driver and tasks; the second one's root goes on nevertheless.
+    runtime.block_on(async {
+        for _ in 0..100 {
+            assert_eq!(runtime::spawn(async { 1 }).await.unwrap(), 1);
+        }
+        sleep(Duration::from_millis(2)).await;
+        leave.notify_one();
+        // From some moment on the tasks are ours to run.
+        let home = thread::current().id();
+        while runtime::spawn(async { thread::current().id() }).await.unwrap() != home {
+            yield_now().await;
+        }
+        sleep(Duration::from_millis(2)).await;
+    });
+    first.join().unwrap();
+}
+
+#[test]
+fn many_threads_in_block_on_hand_the_tasks_on() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = current_thread();
+    let together = Barrier::new(6);
+    let (runtime, together) = (&runtime, &together);
+    thread::scope(|scope| {
+        for number in 0..6_u64 {
+            scope.spawn(move || {
+                together.wait();
+                for round in 0..30 {
+                    runtime.block_on(async move {
+                        let task = runtime::spawn(async move {
+                            yield_now().await;
+                            sleep(Duration::from_micros(50 * number)).await;
+                            round
+                        });
+                        assert_eq!(task.await.unwrap(), round);
+                    });
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_task_spawned_from_elsewhere_wakes_the_thread_that_waits() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = current_thread();
+    let handle = runtime.handle().clone();
+    let (sender, receiver) = oneshot::channel();
+    let (inside, is_inside) = mpsc::channel();
+    let other = thread::spawn(move || {
+        is_inside.recv().unwrap();
+        handle.spawn(async move { sender.send(6).unwrap() });
+    });
+    runtime.block_on(async {
+        inside.send(()).unwrap();
+        assert_eq!(receiver.await.unwrap(), 6);
+    });
+    other.join().unwrap();
+}
+
+#[test]
+fn tasks_take_turns_in_the_order_they_were_spawned() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    current_thread().block_on(async {
+        let tasks: Vec<_> = (0..20)
+            .map(|number| {
+                let order = order.clone();
+                runtime::spawn(async move { order.lock().unwrap().push(number) })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert!(order.lock().unwrap().iter().copied().eq(0..20));
+}
+
+#[test]
+fn a_root_that_is_always_woken_does_not_starve_tasks_io_and_timers() {
+    let _watchdog = Watchdog::new(LIMIT);
+    current_thread().block_on(async {
+        let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        one.set_nonblocking(true).unwrap();
+        let reads = runtime::net::UnixStream::from_std(one).unwrap();
+        let task = runtime::spawn(async move {
+            sleep(Duration::from_millis(1)).await;
+            reads.readable().await.unwrap();
+        });
+        std::io::Write::write_all(&mut &other, b"x").unwrap();
+        yield_until(|| task.is_finished()).await;
+    });
+}

@@ -1,0 +1,191 @@
+//! The thread inside `block_on` as a guest worker: it runs tasks that its root woke, but never
+//! so that root or tasks could get stuck behind each other.
+
+use std::sync::mpsc as threads;
+use std::thread;
+use std::time::Duration;
+
+use runtime::runtime::{Builder, Runtime};
+use runtime::sync::mpsc;
+use runtime::task::{JoinHandle, yield_now};
+use runtime::time::sleep;
+use runtime_tests::{LIMIT, Watchdog, multi_thread, spin};
+
+fn without_guest() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .guest(false)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Talks `rounds` times with a task and returns how many of its polls ran on this thread.
+fn polls_here(runtime: &Runtime, rounds: usize) -> usize {
+    let home = thread::current().id();
+    runtime.block_on(async {
+        let (to_task, mut at_task) = mpsc::channel::<()>(1);
+        let (to_root, mut at_root) = mpsc::channel::<()>(1);
+        let task = runtime::spawn(async move {
+            let mut here = 0;
+            while let Some(()) = at_task.recv().await {
+                here += usize::from(thread::current().id() == home);
+                to_root.send(()).await.unwrap();
+            }
+            here
+        });
+        for _ in 0..rounds {
+            to_task.send(()).await.unwrap();
+            at_root.recv().await.unwrap();
+        }
+        drop(to_task);
+        task.await.unwrap()
+    })
+}
+
+#[test]
+fn the_guest_runs_tasks_that_its_root_woke() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let here = polls_here(&multi_thread(2), 20_000);
+    assert!(here > 0, "none of 20,000 round trips was served at home");
+}
+
+#[test]
+fn without_guest_it_runs_none() {
+    let _watchdog = Watchdog::new(LIMIT);
+    assert_eq!(polls_here(&without_guest(), 1_000), 0);
+}
+
+#[test]
+fn a_fresh_task_runs_on_a_worker_even_if_it_blocks_until_the_root_goes_on() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(1);
+    let home = thread::current().id();
+    runtime.block_on(async {
+        let (sender, receiver) = threads::channel();
+        let task = runtime::spawn(async move {
+            assert_ne!(thread::current().id(), home);
+            // Would wait for ever if it kept the root from going on.
+            receiver.recv_timeout(LIMIT).unwrap()
+        });
+        yield_now().await;
+        sleep(Duration::from_millis(1)).await;
+        sender.send(9).unwrap();
+        assert_eq!(task.await.unwrap(), 9);
+    });
+}
+
+/// A task that has had its short polls, answers each message with its number, and says so to a
+/// thread as well.
+async fn answering_task() -> (mpsc::Sender<u32>, threads::Receiver<u32>, JoinHandle<()>) {
+    let (to_task, mut at_task) = mpsc::channel::<u32>(8);
+    let (to_thread, at_thread) = threads::channel();
+    let task = runtime::spawn(async move {
+        while let Some(number) = at_task.recv().await {
+            to_thread.send(number).unwrap();
+        }
+    });
+    for number in 0..20 {
+        to_task.send(number).await.unwrap();
+        yield_now().await;
+        assert_eq!(at_thread.recv_timeout(LIMIT).unwrap(), number);
+    }
+    (to_task, at_thread, task)
+}
+
+#[test]
+fn a_root_that_blocks_its_thread_leaves_its_tasks_to_others() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    runtime.block_on(async {
+        let (to_task, at_thread, task) = answering_task().await;
+        for number in 0..20 {
+            to_task.send(number).await.unwrap();
+            // The task is in the guest's slot, and the guest waits here for it.
+            assert_eq!(at_thread.recv_timeout(LIMIT).unwrap(), number);
+        }
+        drop(to_task);
+        task.await.unwrap();
+    });
+}
+
+#[test]
+fn a_root_that_computes_leaves_its_tasks_to_others() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    runtime.block_on(async {
+        let (to_task, at_thread, task) = answering_task().await;
+        let end = std::time::Instant::now() + LIMIT;
+        to_task.send(1).await.unwrap();
+        while at_thread.try_recv().is_err() {
+            assert!(std::time::Instant::now() < end, "the task was never rescued");
+            spin(Duration::from_micros(100));
+        }
+        drop(to_task);
+        task.await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_guest_leaves_behind_is_run_when_block_on_has_returned() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(1);
+    for round in 0..200 {
+        let (to_task, mut at_task) = mpsc::channel::<u32>(1);
+        let (sender, receiver) = threads::channel();
+        runtime.block_on(async {
+            runtime::spawn(async move {
+                while let Some(number) = at_task.recv().await {
+                    let _ = sender.send(number);
+                }
+            });
+            for _ in 0..round % 5 {
+                to_task.send(0).await.unwrap();
+                yield_now().await;
+            }
+            to_task.send(round).await.unwrap();
+        });
+        drop(to_task);
+        assert_eq!(receiver.into_iter().last(), Some(round), "its last wake was not lost");
+    }
+}
+
+#[test]
+fn timers_that_a_root_made_fire_when_it_is_gone() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(1);
+    let mut sleeps = Vec::new();
+    for _ in 0..20 {
+        let mut pending = Box::pin(runtime.block_on(async { sleep(Duration::from_millis(20)) }));
+        runtime.block_on(async {
+            assert!(runtime_tests::poll_once(pending.as_mut()).await.is_pending());
+        });
+        sleeps.push(runtime.spawn(pending));
+    }
+    for pending in sleeps {
+        runtime.block_on(pending).unwrap();
+    }
+}
+
+#[test]
+fn roots_come_and_go_beside_busy_workers() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for number in 0..300 {
+                    let output = runtime.block_on(async move {
+                        let task = runtime::spawn(async move {
+                            yield_now().await;
+                            number
+                        });
+                        yield_now().await;
+                        task.await.unwrap()
+                    });
+                    assert_eq!(output, number);
+                }
+            });
+        }
+    });
+}

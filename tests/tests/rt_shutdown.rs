@@ -1,0 +1,510 @@
+//! The end of a runtime: what is waited for, what is dropped where, what later calls say.
+
+use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use runtime::net::TcpListener;
+use runtime::runtime::Handle;
+use runtime::task::yield_now;
+use runtime::time::sleep;
+use runtime_tests::{
+    DropCount, Flag, LIMIT, Watchdog, child, current_thread, multi_thread, yield_until,
+};
+
+/// Long enough that nothing which waits for it can pass for something that does not.
+const STUCK: Duration = Duration::from_secs(40);
+
+#[test]
+fn drop_drops_every_task_once_whatever_it_waits_for() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(1), multi_thread(2)] {
+        let count = DropCount::new();
+        let polled = Arc::new(AtomicUsize::new(0));
+        runtime.block_on(async {
+            let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+            for number in 0..300 {
+                let (token, polled, listener) = (count.token(), polled.clone(), listener.clone());
+                runtime::spawn(async move {
+                    let _token = token;
+                    polled.fetch_add(1, Ordering::SeqCst);
+                    match number % 3 {
+                        0 => pending().await,
+                        1 => sleep(Duration::from_secs(3600)).await,
+                        _ => drop(listener.accept().await),
+                    }
+                });
+            }
+            yield_until(|| polled.load(Ordering::SeqCst) == 300).await;
+        });
+        // And some that were never polled, at least on the current-thread flavor.
+        for _ in 0..100 {
+            let token = count.token();
+            runtime.spawn(async move {
+                let _token = token;
+                pending::<()>().await;
+            });
+        }
+        drop(runtime);
+        assert_eq!(count.dropped(), 400);
+    }
+}
+
+#[test]
+fn handles_of_dropped_tasks_say_cancelled() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(2)] {
+        let tasks: Vec<_> = (0..20).map(|_| runtime.spawn(pending::<()>())).collect();
+        let done = runtime.block_on(async {
+            let done = runtime::spawn(async { 1 });
+            yield_until(|| done.is_finished()).await;
+            done
+        });
+        drop(runtime);
+        let elsewhere = current_thread();
+        for task in tasks {
+            assert!(elsewhere.block_on(task).unwrap_err().is_cancelled());
+        }
+        assert_eq!(elsewhere.block_on(done).unwrap(), 1, "what was ready stays");
+    }
+}
+
+#[test]
+fn spawning_after_the_end_drops_the_future_in_the_spawner() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(2)] {
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let count = DropCount::new();
+        let token = count.token();
+        let task = handle.spawn(async move { drop(token) });
+        assert_eq!(count.dropped(), 1);
+        assert!(task.is_finished());
+        assert!(current_thread().block_on(task).unwrap_err().is_cancelled());
+    }
+}
+
+#[test]
+fn drop_waits_for_the_poll_that_runs() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    let ended = Flag::new();
+    let inside = ended.clone();
+    let (running, is_running) = mpsc::channel();
+    let count = DropCount::new();
+    let token = count.token();
+    runtime.spawn(async move {
+        let _token = token;
+        running.send(()).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        inside.set();
+        yield_now().await;
+        unreachable!("the runtime shuts down");
+    });
+    is_running.recv().unwrap();
+    drop(runtime);
+    assert!(ended.is_set());
+    assert_eq!(count.dropped(), 1);
+}
+
+#[test]
+fn tasks_that_wake_and_spawn_without_end_do_not_keep_it_up() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(2)] {
+        fn spawn_endlessly(count: DropCount, made: Arc<AtomicUsize>) {
+            made.fetch_add(1, Ordering::SeqCst);
+            let token = count.token();
+            runtime::spawn(async move {
+                let _token = token;
+                yield_now().await;
+                spawn_endlessly(count, made);
+            });
+        }
+        let count = DropCount::new();
+        let made = Arc::new(AtomicUsize::new(0));
+        runtime.block_on(async {
+            for _ in 0..10 {
+                spawn_endlessly(count.clone(), made.clone());
+                runtime::spawn(async {
+                    loop {
+                        yield_now().await;
+                    }
+                });
+            }
+            yield_until(|| made.load(Ordering::SeqCst) > 100).await;
+        });
+        drop(runtime);
+        assert_eq!(count.dropped(), made.load(Ordering::SeqCst));
+    }
+}
+
+#[test]
+fn futures_may_spawn_wake_and_time_while_they_are_dropped() {
+    struct Busy(DropCount);
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            if let Ok(handle) = Handle::try_current() {
+                let token = self.0.token();
+                let task = handle.spawn(async move {
+                    let _token = token;
+                    pending::<()>().await;
+                });
+                task.abort();
+                drop(sleep(Duration::from_secs(1)));
+                drop(handle.spawn_blocking(|| ()));
+            } else {
+                drop(self.0.token());
+            }
+        }
+    }
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(2)] {
+        let count = DropCount::new();
+        for _ in 0..50 {
+            let busy = Busy(count.clone());
+            runtime.spawn(async move {
+                let _busy = busy;
+                pending::<()>().await;
+            });
+        }
+        drop(runtime);
+        assert_eq!(count.dropped(), 50);
+    }
+}
+
+#[test]
+fn shutdown_timeout_leaves_a_stuck_task_behind() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for stuck_in_job in [false, true] {
+        let runtime = multi_thread(2);
+        let (running, is_running) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let ended = DropCount::new();
+        let token = ended.token();
+        let stuck = move || {
+            let _token = token;
+            running.send(()).unwrap();
+            let _ = released.recv_timeout(STUCK);
+        };
+        if stuck_in_job {
+            runtime.spawn_blocking(stuck);
+        } else {
+            runtime.spawn(async move { stuck() });
+        }
+        let others = DropCount::new();
+        let token = others.token();
+        runtime.spawn(async move {
+            let _token = token;
+            pending::<()>().await;
+        });
+        is_running.recv().unwrap();
+        let start = Instant::now();
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        let took = start.elapsed();
+        assert!(took >= Duration::from_millis(100), "{took:?}");
+        assert!(took < STUCK / 2, "{took:?}");
+        assert_eq!(others.dropped(), 1, "the other tasks are dropped all the same");
+        assert_eq!(ended.dropped(), 0, "the stuck one keeps its future");
+        drop(release);
+        while ended.dropped() == 0 {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn shutdown_timeout_does_not_wait_when_nothing_is_stuck() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(2)] {
+        runtime.spawn(pending::<()>());
+        let start = Instant::now();
+        runtime.shutdown_timeout(STUCK);
+        assert!(start.elapsed() < STUCK / 2);
+    }
+}
+
+#[test]
+fn shutdown_background_does_not_wait() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    let (running, is_running) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    runtime.spawn_blocking(move || {
+        running.send(()).unwrap();
+        let _ = released.recv_timeout(STUCK);
+    });
+    is_running.recv().unwrap();
+    let start = Instant::now();
+    runtime.shutdown_background();
+    assert!(start.elapsed() < STUCK / 2);
+    drop(release);
+}
+
+#[test]
+fn shutdown_says_what_is_stuck() {
+    let name = "shutdown_says_what_is_stuck";
+    let body = || {
+        let runtime = multi_thread(1);
+        let (running, is_running) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        runtime.spawn(async move {
+            running.send(()).unwrap();
+            let _ = released.recv_timeout(STUCK);
+        });
+        is_running.recv().unwrap();
+        runtime.shutdown_timeout(Duration::from_millis(50));
+        drop(release);
+    };
+    if let Some(mut child) = child::start(name, body) {
+        let errors = child.succeeds();
+        assert!(errors.contains("rt_shutdown.rs"), "no spawn location in {errors:?}");
+    }
+}
+
+#[test]
+fn a_runtime_may_be_dropped_inside_its_own_task() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    let handle = runtime.handle().clone();
+    let count = DropCount::new();
+    let token = count.token();
+    runtime.spawn(async move {
+        let _token = token;
+        pending::<()>().await;
+    });
+    let (sender, receiver) = mpsc::channel();
+    handle.spawn(async move {
+        drop(runtime);
+        sender.send(()).unwrap();
+        pending::<()>().await;
+    });
+    receiver.recv().unwrap();
+    while count.dropped() == 0 {
+        thread::yield_now();
+    }
+    let late = handle.spawn(async {});
+    assert!(current_thread().block_on(late).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn a_runtime_may_be_dropped_inside_a_blocking_job_of_its_own() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(1)] {
+        let handle = runtime.handle().clone();
+        let (sender, receiver) = mpsc::channel();
+        handle.spawn_blocking(move || {
+            drop(runtime);
+            sender.send(()).unwrap();
+        });
+        receiver.recv().unwrap();
+    }
+}
+
+#[test]
+fn a_runtime_may_be_dropped_inside_a_task_of_another() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for outer in [current_thread(), multi_thread(1)] {
+        for inner in [current_thread(), multi_thread(2)] {
+            let count = DropCount::new();
+            let token = count.token();
+            inner.spawn(async move {
+                let _token = token;
+                pending::<()>().await;
+            });
+            outer.block_on(async move {
+                runtime::spawn(async move { drop(inner) }).await.unwrap();
+            });
+            while count.dropped() == 0 {
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_runtime_may_be_dropped_inside_a_root_future() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for outer in [current_thread(), multi_thread(1)] {
+        let inner = multi_thread(2);
+        inner.spawn(pending::<()>());
+        outer.block_on(async move {
+            drop(inner);
+            runtime::spawn(yield_now()).await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn the_last_owner_may_be_a_task() {
+    let _watchdog = Watchdog::new(LIMIT);
+    // The task that holds the runtime is dropped by the runtime's own shutdown, or never.
+    let runtime = Arc::new(multi_thread(2));
+    let inside = runtime.clone();
+    let (sender, receiver) = mpsc::channel();
+    runtime.spawn(async move {
+        let _inside = inside;
+        yield_now().await;
+        sender.send(()).unwrap();
+    });
+    drop(runtime);
+    receiver.recv().unwrap();
+}
+
+#[test]
+fn spawns_racing_with_shutdown_drop_each_future_exactly_once() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let elsewhere = current_thread();
+    for round in 0..60 {
+        let runtime = multi_thread(2);
+        let count = DropCount::new();
+        let (made, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Barrier::new(4)));
+        let spawners: Vec<_> = (0..3)
+            .map(|_| {
+                let handle = runtime.handle().clone();
+                let (count, made, go) = (count.clone(), made.clone(), go.clone());
+                thread::spawn(move || {
+                    let mut tasks = Vec::new();
+                    go.wait();
+                    for number in 0..100 {
+                        let token = count.token();
+                        made.fetch_add(1, Ordering::SeqCst);
+                        tasks.push(handle.spawn(async move {
+                            let _token = token;
+                            match number % 4 {
+                                0 => {}
+                                1 => yield_now().await,
+                                2 => sleep(Duration::from_micros(50)).await,
+                                _ => pending().await,
+                            }
+                        }));
+                    }
+                    tasks
+                })
+            })
+            .collect();
+        go.wait();
+        for _ in 0..round * 20 {
+            std::hint::spin_loop();
+        }
+        drop(runtime);
+        for spawner in spawners {
+            for task in spawner.join().unwrap() {
+                if let Err(error) = elsewhere.block_on(task) {
+                    assert!(error.is_cancelled());
+                }
+            }
+        }
+        assert_eq!(count.dropped(), made.load(Ordering::SeqCst), "round {round}");
+    }
+}
+
+#[test]
+fn io_and_timers_after_the_end_say_so() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(2)] {
+        let handle = runtime.handle().clone();
+        let listener = runtime.block_on(async { TcpListener::bind("127.0.0.1:0").await.unwrap() });
+        drop(runtime);
+        let error = current_thread().block_on(listener.accept()).unwrap_err();
+        assert!(error.to_string().contains("shut"), "{error}");
+        drop(listener);
+        // A registration with a runtime that has ended fails at once, or at its first wait.
+        let _entered = handle.enter();
+        let socket = std::os::unix::net::UnixStream::pair().unwrap().0;
+        socket.set_nonblocking(true).unwrap();
+        if let Ok(stream) = runtime::net::UnixStream::from_std(socket) {
+            assert!(current_thread().block_on(stream.readable()).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_root_elsewhere_is_polled_on_while_the_runtime_ends() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(1);
+    let handle = runtime.handle().clone();
+    let (inside, is_inside) = mpsc::channel();
+    let (sender, receiver) = runtime::sync::oneshot::channel();
+    let root = thread::spawn(move || {
+        handle.block_on(async move {
+            inside.send(()).unwrap();
+            receiver.await.unwrap()
+        })
+    });
+    is_inside.recv().unwrap();
+    drop(runtime);
+    sender.send(4).unwrap();
+    assert_eq!(root.join().unwrap(), 4);
+}
+
+#[test]
+fn dropping_a_runtime_twice_over_through_nested_ownership_ends() {
+    let _watchdog = Watchdog::new(LIMIT);
+    // A chain: each runtime's task owns the next runtime.
+    let mut chain = multi_thread(1);
+    for _ in 0..5 {
+        let next = multi_thread(1);
+        next.spawn(async move {
+            let _owned = chain;
+            pending::<()>().await;
+        });
+        chain = next;
+    }
+    drop(chain);
+}
+
+#[test]
+fn a_chain_of_tasks_that_own_each_other_is_dropped_without_deep_recursion() {
+    let _watchdog = Watchdog::new(LIMIT);
+    struct AbortOnDrop(Option<runtime::task::JoinHandle<()>>);
+    impl Drop for AbortOnDrop {
+        fn drop(&mut self) {
+            if let Some(task) = self.0.take() {
+                task.abort();
+            }
+        }
+    }
+    for runtime in [current_thread(), multi_thread(2)] {
+        let count = DropCount::new();
+        let length = 20_000;
+        let mut previous = AbortOnDrop(None);
+        for _ in 0..length {
+            let token = count.token();
+            let owns = previous;
+            previous = AbortOnDrop(Some(runtime.spawn(async move {
+                let _owns = (token, owns);
+                pending::<()>().await;
+            })));
+        }
+        drop(previous);
+        runtime.block_on(yield_until(|| count.dropped() == length));
+    }
+}
+
+#[test]
+fn a_poll_that_returns_after_the_timeout_finds_no_broken_state() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    let (running, is_running) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (sender, receiver) = mpsc::channel();
+    runtime.spawn(poll_fn(move |cx| {
+        running.send(()).unwrap();
+        let _ = released.recv_timeout(STUCK);
+        // All of these meet a runtime that has ended.
+        cx.waker().wake_by_ref();
+        let late = runtime::spawn(async {});
+        let sleeps = Box::pin(sleep(Duration::from_millis(1)));
+        drop(sleeps);
+        sender.send(late).unwrap();
+        Poll::<()>::Pending
+    }));
+    is_running.recv().unwrap();
+    runtime.shutdown_timeout(Duration::from_millis(10));
+    drop(release);
+    let late = receiver.recv().unwrap();
+    assert!(current_thread().block_on(late).unwrap_err().is_cancelled());
+}

@@ -1,0 +1,7 @@
+//! Both attributes run async functions only.
+
+#[runtime::main]
+fn main() {}
+
+#[runtime::test]
+fn it() {}

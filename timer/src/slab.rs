@@ -1,0 +1,276 @@
+//! Where the timers of a wheel live: nodes in pages, found by index and generation.
+//!
+//! Nodes come in pages of 64. A page whose last timer leaves gives its memory back, except for one
+//! that is kept, so that a lone timer that comes and goes allocates nothing. Growing never moves a
+//! node: inserting under the shard's lock costs at worst the allocation of one page, while a growing
+//! `Vec` would copy a million timers. A timer that stays pins its page, 3 KiB; what stays for ever is
+//! the page's header (about 1% of it), which is used again.
+//!
+//! What must always hold: a page is in the list of vacant pages exactly if it has memory and a free
+//! node. A generation is given out once in the life of the slab, so a key to a timer that is gone
+//! finds nothing, whatever became of its node or page.
+
+use std::task::Waker;
+
+use crate::clock::Ticks;
+
+/// No node, no page.
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// log2 of the nodes in a page: a guess between the memory that one timer can pin and the number of
+/// allocations that a burst of them makes.
+const PAGE_LOG2: u32 = 6;
+const PAGE: u32 = 1 << PAGE_LOG2;
+
+/// Which list of the wheel a timer is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bucket {
+    /// A bucket of a level.
+    Ring { level: u8, position: u8 },
+    /// One of the two lists of timers beyond the range of the levels.
+    Far(u8),
+    /// The list of timers whose deadline never comes.
+    Never,
+}
+
+/// A timer, or a free node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// When the timer is due.
+    pub(crate) deadline: Ticks,
+    /// Tells this timer from earlier ones in the same node; 0 in a free node.
+    generation: u64,
+    /// Whom to wake; `None` in a free node.
+    waker: Option<Waker>,
+    /// The timer before this one in its bucket.
+    pub(crate) previous: u32,
+    /// The timer after this one in its bucket; in a free node, the next free node of the page.
+    pub(crate) next: u32,
+    /// The list that the timer is in.
+    pub(crate) bucket: Bucket,
+}
+
+/// 64 nodes, or the header of a page that has given its memory back.
+#[derive(Debug)]
+struct Page {
+    /// The nodes; empty if the memory was given back.
+    nodes: Box<[Node]>,
+    /// The first free node.
+    free: u32,
+    /// How many nodes hold a timer.
+    used: u32,
+    /// The vacant page before this one.
+    previous: u32,
+    /// The vacant page after this one; in a page without memory, the next one without.
+    next: u32,
+}
+
+/// Says which timer: where it lives, and which of those that lived there it is.
+///
+/// A key stays harmless when its timer is gone: it then finds nothing, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The node.
+    pub(crate) index: u32,
+    /// The timer's generation.
+    generation: u64,
+}
+
+/// The timers of one wheel.
+#[derive(Debug)]
+pub(crate) struct Slab {
+    /// All pages; a node's page is the high part of its index.
+    pages: Vec<Page>,
+    /// The first page with a free node.
+    vacant: u32,
+    /// The first page without memory.
+    returned: u32,
+    /// The one page that keeps its memory though no timer is in it, or `NIL`.
+    spare: u32,
+    /// How many timers there are.
+    len: usize,
+    /// The generation given out last.
+    generation: u64,
+}
+
+impl Slab {
+    pub(crate) fn new() -> Slab {
+        Slab {
+            pages: Vec::new(),
+            vacant: NIL,
+            returned: NIL,
+            spare: NIL,
+            len: 0,
+            generation: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns the number of pages that have memory.
+    #[cfg(test)]
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.iter().filter(|p| !p.nodes.is_empty()).count()
+    }
+
+    pub(crate) fn node(&self, index: u32) -> &Node {
+        &self.pages[(index >> PAGE_LOG2) as usize].nodes[(index & (PAGE - 1)) as usize]
+    }
+
+    pub(crate) fn node_mut(&mut self, index: u32) -> &mut Node {
+        &mut self.pages[(index >> PAGE_LOG2) as usize].nodes[(index & (PAGE - 1)) as usize]
+    }
+
+    /// Returns the node of the timer that `key` means, if it is still there.
+    pub(crate) fn find(&self, key: Key) -> Option<u32> {
+        let page = self.pages.get((key.index >> PAGE_LOG2) as usize)?;
+        let node = page.nodes.get((key.index & (PAGE - 1)) as usize)?;
+        (node.generation == key.generation).then_some(key.index)
+    }
+
+    pub(crate) fn waker_mut(&mut self, index: u32) -> &mut Waker {
+        self.node_mut(index)
+            .waker
+            .as_mut()
+            .expect("only nodes that hold a timer are linked or found")
+    }
+
+    /// Puts a timer into a free node; it is in no list yet.
+    pub(crate) fn insert(&mut self, deadline: Ticks, bucket: Bucket, waker: Waker) -> Key {
+        let number = match self.vacant {
+            NIL => self.add_page(),
+            number => number,
+        };
+        self.len += 1;
+        self.generation += 1;
+        let generation = self.generation;
+        let page = &mut self.pages[number as usize];
+        page.used += 1;
+        let index = page.free;
+        let node = &mut page.nodes[(index & (PAGE - 1)) as usize];
+        page.free = node.next;
+        *node = Node {
+            deadline,
+            generation,
+            waker: Some(waker),
+            previous: NIL,
+            next: NIL,
+            bucket,
+        };
+        if self.spare == number {
+            self.spare = NIL;
+        }
+        if page.free == NIL {
+            self.unlink_vacant(number);
+        }
+        Key { index, generation }
+    }
+
+    /// Frees the node of a timer that is in no list, and returns the timer's waker.
+    pub(crate) fn remove(&mut self, index: u32) -> Waker {
+        self.len -= 1;
+        let number = index >> PAGE_LOG2;
+        let page = &mut self.pages[number as usize];
+        let node = &mut page.nodes[(index & (PAGE - 1)) as usize];
+        let waker = node
+            .waker
+            .take()
+            .expect("only nodes that hold a timer are removed");
+        node.generation = 0;
+        node.next = page.free;
+        let was_full = page.free == NIL;
+        page.free = index;
+        page.used -= 1;
+        let is_empty = page.used == 0;
+        if was_full {
+            self.link_vacant(number);
+        }
+        if is_empty {
+            if self.spare == NIL {
+                self.spare = number;
+            } else {
+                self.return_page(number);
+            }
+        }
+        waker
+    }
+
+    /// Allocates a page, under the number of one that was given back if there is one.
+    ///
+    /// # Panics
+    ///
+    /// Panics beyond 2^32 - 64 timers, which would take 200 GB.
+    fn add_page(&mut self) -> u32 {
+        let number = match self.returned {
+            NIL => self.pages.len() as u32,
+            number => number,
+        };
+        // Leaves out the very last page, so that no index is `NIL`.
+        let (first, last) = number
+            .checked_mul(PAGE)
+            .and_then(|first| Some((first, first.checked_add(PAGE)? - 1)))
+            .expect("fewer than 2^32 timers");
+        let nodes = (first..=last)
+            .map(|index| Node {
+                deadline: Ticks::NEVER,
+                generation: 0,
+                waker: None,
+                previous: NIL,
+                next: if index == last { NIL } else { index + 1 },
+                bucket: Bucket::Never,
+            })
+            .collect();
+        let page = Page {
+            nodes,
+            free: first,
+            used: 0,
+            previous: NIL,
+            next: NIL,
+        };
+        if self.returned == NIL {
+            self.pages.push(page);
+        } else {
+            self.returned = self.pages[number as usize].next;
+            self.pages[number as usize] = page;
+        }
+        self.link_vacant(number);
+        number
+    }
+
+    /// Gives back the memory of a vacant page without timers.
+    fn return_page(&mut self, number: u32) {
+        self.unlink_vacant(number);
+        let returned = self.returned;
+        let page = &mut self.pages[number as usize];
+        page.nodes = Box::default();
+        page.free = NIL;
+        page.next = returned;
+        self.returned = number;
+    }
+
+    fn link_vacant(&mut self, number: u32) {
+        let first = self.vacant;
+        let page = &mut self.pages[number as usize];
+        page.previous = NIL;
+        page.next = first;
+        if first != NIL {
+            self.pages[first as usize].previous = number;
+        }
+        self.vacant = number;
+    }
+
+    fn unlink_vacant(&mut self, number: u32) {
+        let page = &self.pages[number as usize];
+        let (previous, next) = (page.previous, page.next);
+        if previous == NIL {
+            self.vacant = next;
+        } else {
+            self.pages[previous as usize].next = next;
+        }
+        if next != NIL {
+            self.pages[next as usize].previous = previous;
+        }
+    }
+}
