@@ -50,6 +50,12 @@ const STARTING_AT_ONCE: usize = 4;
 /// are other threads. A failed attempt costs about as much as a hundred submits.
 const PATIENCE: u32 = 64;
 
+/// A function of the user's that runs on each thread.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// A function that is given the body of a thread, to run it in some context.
+pub(crate) type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
 /// What a pool is made of.
 #[derive(Clone)]
 pub(crate) struct Config {
@@ -62,11 +68,11 @@ pub(crate) struct Config {
     /// Names the next thread.
     pub(crate) name: Arc<dyn Fn() -> String + Send + Sync>,
     /// Runs the body of a thread, to which it is given, in the context that jobs expect.
-    pub(crate) around: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+    pub(crate) around: Around,
     /// Runs on each thread before its first job.
-    pub(crate) on_start: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) on_start: Option<Hook>,
     /// Runs on each thread after its last job.
-    pub(crate) on_stop: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) on_stop: Option<Hook>,
 }
 
 impl Default for Config {
@@ -408,7 +414,7 @@ impl Shared {
 }
 
 /// Calls a hook of the user's.
-fn call(hook: &Arc<dyn Fn() + Send + Sync>) {
+fn call(hook: &Hook) {
     let _ = contain(|| hook());
 }
 

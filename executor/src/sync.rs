@@ -105,7 +105,17 @@ mod modelled {
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
-    pub(crate) use loom::thread;
+
+    /// Threads of the model.
+    pub(crate) mod thread {
+        pub(crate) use loom::thread::*;
+        use std::time::Duration;
+
+        /// Loom has no time: others may run meanwhile, and then the sleep is over.
+        pub(crate) fn park_timeout(_: Duration) {
+            yield_now();
+        }
+    }
 
     /// Says that an allocation lives: a use after the end is a race that loom sees, a missing end is a leak.
     #[derive(Debug)]

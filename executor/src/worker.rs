@@ -184,10 +184,6 @@ impl Worker {
         self.slot
     }
 
-    pub(crate) fn role(&self) -> Role {
-        self.role
-    }
-
     pub(crate) fn own(&self) -> &Slot {
         self.shared.slots.get(self.slot)
     }
@@ -279,7 +275,10 @@ impl Worker {
 
     fn run(&self) {
         let config = &self.shared.config;
-        loop {
+        // A local task comes between two urgent ones.
+        let mut after_urgent = false;
+        // A slot given up inside `block_in_place` is not touched any more.
+        while !self.retired.get() {
             let tick = self.tick.get().wrapping_add(1);
             self.tick.set(tick);
             if tick.is_multiple_of(config.event_interval) {
@@ -289,21 +288,22 @@ impl Worker {
                 && let Some(task) = self.shared.pop_injected(false)
             {
                 self.run_task(task);
+                continue;
             }
             // Relaxed: raised with an unpark, or found a turn later.
             let signal = self.own().signal.load(Ordering::Relaxed);
             if signal != 0 && self.heed(signal) {
                 break;
             }
-            if self.shared.take_urgent()
+            if !after_urgent
+                && self.shared.take_urgent()
                 && let Some(task) = self.shared.pop_injected(true)
             {
-                // And then a local task, before the next urgent one.
+                after_urgent = true;
                 self.run_task(task);
+                continue;
             }
-            if self.retired.get() {
-                break;
-            }
+            after_urgent = false;
             if let Some(task) = self.next_local().or_else(|| self.pop_injected_batch()) {
                 self.run_task(task);
                 continue;

@@ -145,7 +145,8 @@ impl Builder {
         self
     }
 
-    /// Names all threads of the runtime; "runtime-worker" by default. Linux shows the first 15 bytes.
+    /// Names the threads that run tasks and blocking closures; "runtime-worker" by default. Linux shows the first 15 bytes. The
+    /// reactor thread is always called "runtime-reactor".
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
         self.thread_name = Arc::new(move || name.clone());
@@ -330,7 +331,7 @@ impl Builder {
         let executor = executor::Handle::start(config, Arc::clone(&driver) as _)?;
         driver.serve(&executor);
         if self.flavor == Flavor::MultiThread {
-            let mut builder = thread::Builder::new().name(format!("{}-reactor", (self.thread_name)()));
+            let mut builder = thread::Builder::new().name("runtime-reactor".into());
             if let Some(stack_size) = self.stack_size {
                 builder = builder.stack_size(stack_size);
             }

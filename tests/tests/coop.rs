@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use runtime::io::{AsyncReadExt, AsyncWriteExt};
 use runtime::net::{UdpSocket, UnixStream};
 use runtime::task::{JoinHandle, consume_budget, unconstrained, yield_now};
 use runtime::time::sleep;

@@ -246,7 +246,6 @@ fn a_hostile_waker_in_the_reactor_loses_no_other_wake() {
                     assert!(poll.is_pending());
                 }));
                 let waits = runtime::spawn(async move { other.readable().await });
-                use runtime::io::AsyncWriteExt;
                 peer.write_all(b"x").await.unwrap();
                 other_peer.write_all(b"x").await.unwrap();
                 waits.await.unwrap().unwrap();

@@ -170,6 +170,11 @@ impl Entry {
                 self.state = State::Elapsed;
                 return Poll::Ready(Ok(()));
             }
+            // A clock that stands still would have to move on for a timer that fires at once.
+            State::Ahead if self.handle.clock().is_paused() && self.has_passed() => {
+                self.state = State::Elapsed;
+                return Poll::Ready(Ok(()));
+            }
             State::Unknown | State::Ahead => {
                 // Cloned before the lock is taken: a waker is user code.
                 let waker = cx.waker().clone();

@@ -18,9 +18,17 @@ pub(crate) fn contain<R>(user: impl FnOnce() -> R) -> Result<R, Panicked> {
 #[derive(Debug)]
 pub(crate) struct Panicked;
 
-/// Drops what a panic threw. If that panics as well, the second payload is leaked: it has shown what its kind does.
-pub(crate) fn discard(payload: Payload) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
+/// How many payloads in a row may panic when they are dropped.
+const PATIENCE: usize = 8;
+
+/// Drops what a panic threw. If that panics as well, drops what that threw, and so on; whoever goes on for ever like
+/// this leaks one payload.
+pub(crate) fn discard(mut payload: Payload) {
+    for _ in 0..PATIENCE {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
     }
+    std::mem::forget(payload);
 }

@@ -77,7 +77,7 @@ impl<T> JoinHandle<T> {
         unsafe { self.task.header() }.state.load().is_complete()
     }
 
-    /// Returns a handle that can abort the task and does not keep the output waiting.
+    /// Returns a handle that can abort the task but not await it.
     pub fn abort_handle(&self) -> AbortHandle {
         // SAFETY: the handle has a reference.
         unsafe { AbortHandle::of(self.task) }

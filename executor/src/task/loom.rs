@@ -15,6 +15,7 @@ use ::loom::cell::UnsafeCell;
 use ::loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use ::loom::thread;
 
+use super::runnable::Polled;
 use super::*;
 use crate::sync::Mutex;
 
@@ -526,7 +527,7 @@ fn shutdown_vs_spawn() {
             })
         };
         queue.owned.close();
-        queue.owned.cancel_all(|runnable| drop(runnable));
+        queue.owned.cancel_all(drop);
         other.join().unwrap();
         assert!(queue.owned.is_empty());
         queue.finish();

@@ -82,16 +82,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-pub(crate) use contain::{contain, discard};
+pub(crate) use contain::contain;
 pub use error::JoinError;
-pub(crate) use error::{Payload, Reason};
-pub(crate) use id::EnterId;
+pub(crate) use error::Reason;
 pub use id::{Id, id, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub(crate) use local::is_running as is_local_set_running;
 pub use local::{LocalEnterGuard, LocalSet, spawn_local, spawn_local_at};
-pub(crate) use owned::{Owned, Phase, TaskInfo};
-pub(crate) use runnable::{Polled, Runnable, Scheduled};
+pub(crate) use owned::{Owned, Phase};
+pub(crate) use runnable::{Runnable, Scheduled};
 pub(crate) use slot::AtomicRunnable;
 pub use unconstrained::{Unconstrained, unconstrained};
 
@@ -155,11 +154,6 @@ impl Meta {
     pub(crate) fn name(mut self, name: impl Into<Box<str>>) -> Meta {
         self.name = Some(name.into());
         self
-    }
-
-    /// The identity that the task will have.
-    pub(crate) fn id(&self) -> Id {
-        self.id
     }
 }
 

@@ -287,8 +287,7 @@ impl<S: Schedule> Owned<S> {
         }
         // SAFETY: we counted to zero, so the `Arc` is still in place and ours to take.
         let keep = unsafe { &(*list).keep };
-        let scheduler = keep.lock().take();
-        scheduler
+        keep.lock().take()
     }
 }
 

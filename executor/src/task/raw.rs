@@ -376,7 +376,7 @@ impl RawTask {
             // moment, its address has not been given to another, and "the same" means the same task.
             let same = header.join_waker.with(|given| {
                 // SAFETY: the flag was set, so the field has been written, and nobody writes it now (T5).
-                let given = unsafe { (*given).assume_init_ref() };
+                let given = unsafe { &*given.cast::<Waker>() };
                 given.will_wake(waker)
             });
             if same {
@@ -466,7 +466,7 @@ impl Header {
         // Read, not replaced: the handle may be comparing it.
         self.join_waker.with(|field| {
             // SAFETY: as the caller says; the one copy made here is the only one used as a waker from now on.
-            unsafe { (*field).assume_init_read() }
+            unsafe { field.cast::<Waker>().read() }
         })
     }
 }
@@ -532,7 +532,7 @@ unsafe fn run<F: Future, H: Home>(task: RawTask) -> Polled {
 ///
 /// The caller polls the task and its right ends here.
 unsafe fn finish<F: Future, H: Home>(task: RawTask, result: Result<F::Output, Failure>) -> Polled {
-    // SAFETY: the executor's reference keeps the cell until the end of this function (T1).
+    // SAFETY: the executor's reference keeps the cell until it is given up below (T1).
     let header = unsafe { task.header() };
     // SAFETY: likewise; the types are those of the vtable (T6).
     let stage = unsafe { task.stage::<F, H>() };
@@ -565,7 +565,10 @@ unsafe fn finish<F: Future, H: Home>(task: RawTask, result: Result<F::Output, Fa
     match header.state.complete() {
         // SAFETY: the task is complete and nobody joins: the stage is still ours (T2).
         Joiner::Gone => unsafe { drop_output::<F, H>(task) },
-        Joiner::Quiet => {}
+        Joiner::Quiet => {
+            drop(keep);
+            return polled;
+        }
         Joiner::Waiting => {
             // SAFETY: the flag was set at completion, so the field is written and ours (T5).
             let waker = unsafe { header.take_join_waker() };

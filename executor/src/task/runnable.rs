@@ -162,6 +162,7 @@ impl fmt::Debug for Runnable {
         f.debug_struct("Runnable")
             .field("id", &self.id())
             .field("name", &self.name())
+            .field("location", &self.location())
             .finish_non_exhaustive()
     }
 }

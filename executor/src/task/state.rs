@@ -78,11 +78,11 @@ pub(super) enum End {
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joiner {
-    /// No join handle: the caller drops the output.
+    /// No join handle: the caller drops the output, and then the executor's reference.
     Gone,
-    /// The join handle will ask or drop: nothing to do.
+    /// The join handle will ask or drop. The executor's reference is given up: do not touch the task.
     Quiet,
-    /// The join handle waits: the caller owns the join waker and wakes it.
+    /// The join handle waits: the caller owns the join waker, wakes it, and then drops the executor's reference.
     Waiting,
 }
 
@@ -172,7 +172,9 @@ impl Snapshot {
 impl State {
     /// A task that is scheduled, with the references of the executor and of the join handle.
     pub(super) fn new() -> State {
-        State(AtomicUsize::new(SCHEDULED | JOIN_INTEREST | (2 * REFERENCE)))
+        State(AtomicUsize::new(
+            SCHEDULED | JOIN_INTEREST | (2 * REFERENCE),
+        ))
     }
 
     /// The state now.
@@ -212,7 +214,7 @@ impl State {
         }
     }
 
-    /// running → complete. The caller keeps the executor's reference until it has done what the answer asks.
+    /// running → complete. The executor's reference goes with it only if the answer says so.
     pub(super) fn complete(&self) -> Joiner {
         // Ordering: Release publishes the stage to the join handle (`load`, and the failures of the join waker's
         // changes); Acquire pairs with `set_join_waker`, whose waker the caller takes.
@@ -221,15 +223,24 @@ impl State {
         } else {
             AcqRel
         };
-        // RUNNING is set and COMPLETE is not: adding the difference moves the bit.
-        let before = Snapshot(self.0.fetch_add(COMPLETE - RUNNING, order));
-        debug_assert!(before.is_running() && !before.is_complete());
-        if !before.has_join_interest() {
-            Joiner::Gone
-        } else if before.has_join_waker() {
-            Joiner::Waiting
-        } else {
-            Joiner::Quiet
+        // Relaxed: the compare-exchange below checks the value and orders.
+        let mut seen = self.0.load(Relaxed);
+        loop {
+            let before = Snapshot(seen);
+            debug_assert!(before.is_running() && !before.is_complete());
+            let complete = seen - RUNNING + COMPLETE;
+            let (next, joiner) = if !before.has_join_interest() {
+                (complete, Joiner::Gone)
+            } else if before.has_join_waker() {
+                (complete, Joiner::Waiting)
+            } else {
+                // The handle's reference remains, so this one is not the last.
+                (complete - REFERENCE, Joiner::Quiet)
+            };
+            match self.0.compare_exchange_weak(seen, next, order, Relaxed) {
+                Ok(_) => return joiner,
+                Err(now) => seen = now,
+            }
         }
     }
 
@@ -359,6 +370,18 @@ impl State {
 
     /// Gives a reference up.
     pub(super) fn release(&self) -> Released {
+        // Who has the only reference is alone with the task: nobody can make another. A look instead of a
+        // read-modify-write.
+        //
+        // Ordering: Acquire, so that the one who frees the task comes after all the others, who released as below.
+        let look = if bug::CELL_RELEASE_RELAXED {
+            Relaxed
+        } else {
+            Acquire
+        };
+        if Snapshot(self.0.load(look)).references() == 1 {
+            return Released::Last;
+        }
         // Ordering: Release, so that all the caller did with the task comes before the free; Acquire, so that the one
         // who frees it comes after all the others.
         let order = if bug::CELL_RELEASE_RELAXED {

@@ -1,5 +1,8 @@
 //! The task cell under every combination of ways to end, by hand: a queue that the test empties.
 
+// A clone that is woken by value is what is tested.
+#![allow(clippy::waker_clone_wake)]
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
@@ -12,6 +15,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use parking_lot::Mutex;
 
+use super::runnable::Polled;
 use super::*;
 
 /// How much to do of what is done often; Miri is slow.
@@ -29,12 +33,9 @@ impl Schedule for Queue {
     fn schedule(task: Scheduled<Queue>, cause: Cause) {
         let queue = task.keep();
         let runnable = task.into_runnable();
-        match &mut *queue.tasks.lock() {
-            Some(tasks) => {
-                tasks.push_back((runnable, cause));
-                return;
-            }
-            None => {}
+        if let Some(tasks) = &mut *queue.tasks.lock() {
+            tasks.push_back((runnable, cause));
+            return;
         }
         drop(runnable);
     }
@@ -669,7 +670,10 @@ fn hostile(hostile: &'static str) -> Waker {
         // SAFETY: see above.
         |data| unsafe { get(data) }.check("drop"),
     );
+    /// Where the leaked boxes are still found.
+    static ALL: Mutex<Vec<&'static Hostile>> = Mutex::new(Vec::new());
     let data: &'static Hostile = Box::leak(Box::new(Hostile(hostile)));
+    ALL.lock().push(data);
     // SAFETY: the functions keep the contract, apart from the panics that are wanted.
     unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(data).cast(), &VTABLE)) }
 }
@@ -990,7 +994,7 @@ fn a_slot_gives_each_runnable_once() {
     let first = bench.spawn(async { 1 });
     let second = bench.spawn(async { 2 });
     let third = bench.spawn(async { 3 });
-    let mut next = || bench.pop().expect("spawned").0;
+    let next = || bench.pop().expect("spawned").0;
     assert!(slot.put(next()).is_none());
     let displaced = slot.put(next()).expect("the first");
     assert_eq!(displaced.id(), first.id());
@@ -1038,7 +1042,7 @@ fn threads_wake_abort_join_and_shut_down_at_once() {
             handles[seed % 8].abort();
             if seed % 3 == 0 {
                 queue.owned.close();
-                queue.owned.cancel_all(|runnable| drop(runnable));
+                queue.owned.cancel_all(drop);
             }
         });
         for (i, handle) in handles.into_iter().enumerate() {

@@ -56,3 +56,6 @@ pub use sleep::{Sleep, sleep, sleep_until};
 #[doc(no_inline)]
 pub use std::time::Duration;
 pub use timeout::{Timeout, timeout, timeout_at};
+
+#[cfg(test)]
+mod tests;
