@@ -19,7 +19,10 @@ async fn main() {
     let mut args = std::env::args().skip(1);
     let addr = listen_address(&mut args, 7001).unwrap_or_else(|p| exit_with_usage(p, USAGE));
     let listener = listen_or_exit(addr).await;
-    println!("echo: listening on {}", listener.local_addr().expect("it is bound"));
+    println!(
+        "echo: listening on {}",
+        listener.local_addr().expect("it is bound")
+    );
 
     loop {
         let (stream, peer) = match listener.accept().await {

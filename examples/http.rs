@@ -30,7 +30,10 @@ async fn main() {
     let mut args = std::env::args().skip(1);
     let addr = listen_address(&mut args, 8000).unwrap_or_else(|p| exit_with_usage(p, USAGE));
     let listener = listen_or_exit(addr).await;
-    println!("http: listening on http://{}/", listener.local_addr().expect("it is bound"));
+    println!(
+        "http: listening on http://{}/",
+        listener.local_addr().expect("it is bound")
+    );
 
     loop {
         match listener.accept().await {
@@ -62,7 +65,10 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
             let name = path.trim_start_matches("/hello/");
             text(StatusCode::OK, format!("Hello, {name}!\n"))
         }
-        (&Method::POST, "/echo") => match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
+        (&Method::POST, "/echo") => match Limited::new(request.into_body(), BODY_LIMIT)
+            .collect()
+            .await
+        {
             Ok(body) => text(StatusCode::OK, body.to_bytes()),
             Err(_) => text(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -77,8 +83,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }

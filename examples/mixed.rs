@@ -34,7 +34,10 @@ const BEAT: Duration = Duration::from_millis(5);
 #[runtime::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     println!("{TASKS} computations beside a heartbeat of {BEAT:?}, 2 workers\n");
-    println!("{:<16} {:>9} {:>7} {:>12}", "", "took", "beats", "worst delay");
+    println!(
+        "{:<16} {:>9} {:>7} {:>12}",
+        "", "took", "beats", "worst delay"
+    );
 
     measure("in the task", |seed| async move { compute(seed) }).await;
     measure("yield_now", |mut seed| async move {

@@ -30,7 +30,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 async fn main() {
     let mut args = std::env::args().skip(1);
     let addr = listen_address(&mut args, 7002).unwrap_or_else(|p| exit_with_usage(p, USAGE));
-    let target: Arc<str> = args.next().unwrap_or_else(|| "127.0.0.1:7001".into()).into();
+    let target: Arc<str> = args
+        .next()
+        .unwrap_or_else(|| "127.0.0.1:7001".into())
+        .into();
     let idle_limit = match args.next().map(|word| word.parse::<f64>()) {
         None => Duration::from_secs(30),
         Some(Ok(seconds)) if (0.001..=1e6).contains(&seconds) => Duration::from_secs_f64(seconds),
@@ -69,8 +72,14 @@ async fn forward(client: TcpStream, target: &str, idle_limit: Duration) -> io::R
         .map_err(|error| io::Error::other(format!("cannot reach {target}: {error}")))?;
 
     let moved = Arc::new(AtomicU64::new(0));
-    let mut client = Counted { stream: client, moved: moved.clone() };
-    let mut server = Counted { stream: server, moved: moved.clone() };
+    let mut client = Counted {
+        stream: client,
+        moved: moved.clone(),
+    };
+    let mut server = Counted {
+        stream: server,
+        moved: moved.clone(),
+    };
 
     // Whichever ends first drops the other: a finished copy stops the watch, and an idle
     // connection drops the copy and with it both sockets.

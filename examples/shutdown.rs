@@ -28,7 +28,10 @@ async fn main() {
     let mut args = std::env::args().skip(1);
     let addr = listen_address(&mut args, 7004).unwrap_or_else(|p| exit_with_usage(p, USAGE));
     let listener = listen_or_exit(addr).await;
-    println!("shutdown: listening on {}", listener.local_addr().expect("it is bound"));
+    println!(
+        "shutdown: listening on {}",
+        listener.local_addr().expect("it is bound")
+    );
 
     // Every connection holds a receiver; one send tells them all.
     let (closing, is_closing) = watch::channel(());
@@ -58,7 +61,10 @@ async fn main() {
     // 1. Accept no more: new clients are refused by the OS at once, and can go elsewhere.
     drop(listener);
     // 2. Tell the connections; those without a request end now.
-    println!("shutdown: finishing {} connections, at most {GRACE:?}", connections.len());
+    println!(
+        "shutdown: finishing {} connections, at most {GRACE:?}",
+        connections.len()
+    );
     closing.send_replace(());
     // 3. Wait, with a limit. 4. Abort the rest: their futures are dropped where they stand.
     let finish = async { while connections.join_next().await.is_some() {} };

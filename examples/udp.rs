@@ -87,5 +87,8 @@ async fn ask(server: SocketAddr, text: &str) -> io::Result<String> {
             return Ok(format!("{text} -> {answer} (attempt {attempt})"));
         }
     }
-    Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer to {text}")))
+    Err(io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!("no answer to {text}"),
+    ))
 }

@@ -113,7 +113,10 @@ impl Client {
             pinged: now,
             active: now,
             away: false,
-            allowance: Allowance { left: BURST, at: now },
+            allowance: Allowance {
+                left: BURST,
+                at: now,
+            },
         }
     }
 
@@ -280,16 +283,15 @@ impl Client {
             let rest = place.map_or(String::new(), |place| {
                 format!(" #{} ({} here)", place.room, place.members)
             });
-            self.hub.log.line(format_args!("{name} {}{rest}", over.why()));
+            self.hub
+                .log
+                .line(format_args!("{name} {}{rest}", over.why()));
         }
     }
 }
 
 /// Waits until the client is told to go.
-async fn interruption(
-    end: &mut mpsc::Receiver<End>,
-    closing: impl Future<Output = ()>,
-) -> Over {
+async fn interruption(end: &mut mpsc::Receiver<End>, closing: impl Future<Output = ()>) -> Over {
     runtime::select! {
         Some(end) = end.recv() => Over::Told(end),
         () = closing => Over::Closing,
@@ -344,19 +346,28 @@ impl Over {
     fn farewell(&self) -> CloseFrame {
         let (code, reason) = match self {
             Over::Silent => (CloseCode::Policy, "silent: no answer to pings"),
-            Over::Stuck | Over::Told(End::TooSlow) => {
-                (CloseCode::Policy, "too slow: messages were waiting for you and did not fit any more")
-            }
+            Over::Stuck | Over::Told(End::TooSlow) => (
+                CloseCode::Policy,
+                "too slow: messages were waiting for you and did not fit any more",
+            ),
             Over::NeverJoined => (CloseCode::Policy, "no room was joined in time"),
             // 4000 and above are for applications. The page does not reconnect after this one.
-            Over::Told(End::Replaced) => (CloseCode::Library(4001), "replaced by a newer connection"),
+            Over::Told(End::Replaced) => {
+                (CloseCode::Library(4001), "replaced by a newer connection")
+            }
             Over::Closing => (CloseCode::Away, "the server is going away"),
             Over::Left | Over::Lost => (CloseCode::Normal, "bye"),
             Over::Misbehaved(code, reason) => {
-                return CloseFrame { code: *code, reason: reason.as_str().into() };
+                return CloseFrame {
+                    code: *code,
+                    reason: reason.as_str().into(),
+                };
             }
         };
-        CloseFrame { code, reason: reason.into() }
+        CloseFrame {
+            code,
+            reason: reason.into(),
+        }
     }
 }
 

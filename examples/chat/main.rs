@@ -98,7 +98,10 @@ impl Hub {
 #[runtime::main]
 async fn main() -> ExitCode {
     let mut args = std::env::args().skip(1).peekable();
-    if args.peek().is_some_and(|arg| arg == "--help" || arg == "-h") {
+    if args
+        .peek()
+        .is_some_and(|arg| arg == "--help" || arg == "-h")
+    {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
@@ -110,6 +113,7 @@ async fn main() -> ExitCode {
     }
     let settings = read_settings(options).unwrap_or_else(|p| exit_with_usage(p, USAGE));
 
+    raise_file_limit();
     let listener = match TcpListener::bind(addr).await {
         Ok(listener) => listener,
         Err(error) => exit(explain_bind_error(addr, &error)),
@@ -119,7 +123,9 @@ async fn main() -> ExitCode {
         Err(error) => exit(format!("cannot start a thread for the log: {error}")),
     };
     let addr = listener.local_addr().unwrap_or(addr);
-    log.line(format_args!("chat is open at http://{addr}/ (Ctrl-C ends it)"));
+    log.line(format_args!(
+        "chat is open at http://{addr}/ (Ctrl-C ends it)"
+    ));
 
     let hub = Arc::new(Hub {
         rooms: Mutex::default(),
@@ -137,7 +143,10 @@ async fn main() -> ExitCode {
 
     // The listener is gone: nobody comes any more. Tell everyone, and let them go in peace, but
     // neither for ever nor if somebody presses Ctrl-C again.
-    log.line(format_args!("closing: saying goodbye to {} connections", connections.len()));
+    log.line(format_args!(
+        "closing: saying goodbye to {} connections",
+        connections.len()
+    ));
     hub.closing.send_replace(true);
     let everyone = async { while connections.join_next().await.is_some() {} };
     runtime::select! {
@@ -198,6 +207,20 @@ async fn wait_for_stop() -> io::Result<()> {
         pressed = runtime::signal::ctrl_c() => pressed,
         _ = terminate.recv() => Ok(()),
     }
+}
+
+/// Each connection is an open file, and many systems allow a program 1024 unless it asks for more.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // If it is refused, fewer clients find room: they are told so when they come.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }
 
 /// Forgets rooms that have long been empty.

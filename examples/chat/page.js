@@ -278,6 +278,13 @@ function toBottom() {
   $("latest").hidden = true;
 }
 $("latest").onclick = toBottom;
+// The log shrinks when the composer grows or the keyboard of a phone opens: what one read stays.
+let lastHeight = 0;
+new ResizeObserver(([{ target }]) => {
+  const shrunk = lastHeight - target.clientHeight;
+  if (shrunk > 0) target.scrollTop += shrunk;
+  lastHeight = target.clientHeight;
+}).observe($("log"));
 $("log").onscroll = () => {
   const log = $("log");
   if (log.scrollHeight - log.scrollTop - log.clientHeight < 80) $("latest").hidden = true;

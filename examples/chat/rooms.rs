@@ -64,7 +64,10 @@ impl Outbox {
     pub fn new(length: usize) -> (Outbox, Inbox) {
         let (frames, incoming) = mpsc::channel(length);
         let (end, ended) = mpsc::channel(1);
-        let inbox = Inbox { frames: incoming, end: ended };
+        let inbox = Inbox {
+            frames: incoming,
+            end: ended,
+        };
         (Outbox { frames, end }, inbox)
     }
 
@@ -151,7 +154,10 @@ impl Rooms {
         self.leave(id, "went to another room");
         let room = self.rooms.entry(name.clone()).or_default();
         // An older connection of the same tab slips out without a word, and so its newer one in.
-        let older = room.members.iter().position(|member| is_same(&member.nick, &nick));
+        let older = room
+            .members
+            .iter()
+            .position(|member| is_same(&member.nick, &nick));
         if let Some(older) = older {
             let older = room.members.remove(older);
             older.outbox.end(End::Replaced);
@@ -159,7 +165,13 @@ impl Rooms {
         }
 
         room.empty_since = None;
-        let member = Member { id, nick: nick.clone(), key, away: false, outbox: outbox.clone() };
+        let member = Member {
+            id,
+            nick: nick.clone(),
+            key,
+            away: false,
+            outbox: outbox.clone(),
+        };
         room.members.push(member);
         self.places.insert(id, name.clone());
         let welcome = FromServer::Welcome {
@@ -171,14 +183,24 @@ impl Rooms {
         };
         outbox.push(welcome.frame());
         if older.is_none() {
-            let joined = FromServer::Joined { at: unix_millis(), nick: &nick };
+            let joined = FromServer::Joined {
+                at: unix_millis(),
+                nick: &nick,
+            };
             self.tell_others(&name, id, joined.frame());
         } else {
-            let back = FromServer::Presence(Presence { nick: &nick, away: false });
+            let back = FromServer::Presence(Presence {
+                nick: &nick,
+                away: false,
+            });
             self.tell_others(&name, id, back.frame());
         }
         let members = self.rooms.get(&name).map_or(0, |room| room.members.len());
-        Ok(Place { room: name, nick, members })
+        Ok(Place {
+            room: name,
+            nick,
+            members,
+        })
     }
 
     /// Lets a client out of its room, if it is in one, and tells the others why.
@@ -190,10 +212,18 @@ impl Rooms {
         if room.members.is_empty() {
             room.empty_since = Some(Instant::now());
         }
-        let left = FromServer::Left { at: unix_millis(), nick: &nick, why };
+        let left = FromServer::Left {
+            at: unix_millis(),
+            nick: &nick,
+            why,
+        };
         self.tell(&name, left.frame());
         let members = self.rooms.get(&name).map_or(0, |room| room.members.len());
-        Some(Place { room: name, nick, members })
+        Some(Place {
+            room: name,
+            nick,
+            members,
+        })
     }
 
     /// Says `text` to everyone in the client's room, the client itself included.
@@ -223,7 +253,11 @@ impl Rooms {
         room.free_nick(id, &nick, None)?;
         let from = std::mem::replace(&mut room.members[index].nick, nick.clone());
         if from != nick {
-            let renamed = FromServer::Renamed { at: unix_millis(), from: &from, to: &nick };
+            let renamed = FromServer::Renamed {
+                at: unix_millis(),
+                from: &from,
+                to: &nick,
+            };
             self.tell(&name, renamed.frame());
         }
         Ok(nick)
@@ -279,7 +313,9 @@ impl Rooms {
         };
         let mut slow: Vec<Member> = room
             .members
-            .extract_if(.., |member| to(member) && !member.outbox.push(frame.clone()))
+            .extract_if(.., |member| {
+                to(member) && !member.outbox.push(frame.clone())
+            })
             .collect();
         while let Some(member) = slow.pop() {
             self.places.remove(&member.id);
@@ -308,7 +344,9 @@ impl Room {
             .iter()
             .find(|member| member.id != id && is_same(&member.nick, nick));
         match holder {
-            Some(holder) if key.is_none() || holder.key.as_deref() != key => Err(Refusal::NickTaken),
+            Some(holder) if key.is_none() || holder.key.as_deref() != key => {
+                Err(Refusal::NickTaken)
+            }
             _ => Ok(()),
         }
     }
@@ -316,7 +354,10 @@ impl Room {
 
 impl Member {
     fn presence(&self) -> Presence<'_> {
-        Presence { nick: &self.nick, away: self.away }
+        Presence {
+            nick: &self.nick,
+            away: self.away,
+        }
     }
 }
 

@@ -84,12 +84,17 @@ fn answer(request: Request<Incoming>, upgrade: &OnceLock<OnUpgrade>) -> Response
         (&Method::GET, "/ws") => open_socket(request, upgrade),
         (&Method::GET | &Method::HEAD, "/") => file("text/html; charset=utf-8", PAGE),
         (&Method::GET | &Method::HEAD, "/page.css") => file("text/css; charset=utf-8", STYLE),
-        (&Method::GET | &Method::HEAD, "/page.js") => file("text/javascript; charset=utf-8", SCRIPT),
+        (&Method::GET | &Method::HEAD, "/page.js") => {
+            file("text/javascript; charset=utf-8", SCRIPT)
+        }
         (&Method::GET | &Method::HEAD, "/icon.svg") => file("image/svg+xml", ICON),
         (_, "/" | "/ws" | "/page.css" | "/page.js" | "/icon.svg") => {
             sorry(StatusCode::METHOD_NOT_ALLOWED, "Not with this method.\n")
         }
-        _ => sorry(StatusCode::NOT_FOUND, "There is nothing here: the chat is at /\n"),
+        _ => sorry(
+            StatusCode::NOT_FOUND,
+            "There is nothing here: the chat is at /\n",
+        ),
     }
 }
 
@@ -110,7 +115,10 @@ fn open_socket(
             let _ = upgrade.set(hyper::upgrade::on(&mut request));
             response
         }
-        Err(error) => sorry(StatusCode::BAD_REQUEST, format!("No WebSocket request: {error}\n")),
+        Err(error) => sorry(
+            StatusCode::BAD_REQUEST,
+            format!("No WebSocket request: {error}\n"),
+        ),
     }
 }
 
@@ -130,7 +138,11 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 }
 
 fn file(content_type: &'static str, text: &'static str) -> Response<Full<Bytes>> {
-    respond(StatusCode::OK, content_type, Bytes::from_static(text.as_bytes()))
+    respond(
+        StatusCode::OK,
+        content_type,
+        Bytes::from_static(text.as_bytes()),
+    )
 }
 
 fn sorry(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -149,7 +161,9 @@ fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Respo
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }

@@ -16,7 +16,12 @@ use runtime::sync::oneshot;
 /// Makes a connected pair.
 fn promise<T>() -> (Promise<T>, Promised<T>) {
     let shared = Arc::new(Mutex::new(State::Waiting(None)));
-    (Promise { shared: shared.clone() }, Promised { shared })
+    (
+        Promise {
+            shared: shared.clone(),
+        },
+        Promised { shared },
+    )
 }
 
 /// The side that will know the value.

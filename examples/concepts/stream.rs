@@ -46,8 +46,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let place = Arc::new(Mutex::new(None));
-    let body = body(Output { place: place.clone() });
-    Producer { body: Some(Box::pin(body)), place }
+    let body = body(Output {
+        place: place.clone(),
+    });
+    Producer {
+        body: Some(Box::pin(body)),
+        place,
+    }
 }
 
 impl<T> Stream for Producer<T> {

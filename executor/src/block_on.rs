@@ -56,7 +56,8 @@ impl Wake for Root {
         }
         let is_own_thread = context::with_worker(|worker| {
             worker.is_some_and(|worker| {
-                worker.slot() == place && std::ptr::eq(Arc::as_ptr(worker.shared()), self.shared.as_ptr())
+                worker.slot() == place
+                    && std::ptr::eq(Arc::as_ptr(worker.shared()), self.shared.as_ptr())
             })
         });
         if !is_own_thread && let Some(shared) = self.shared.upgrade() {

@@ -17,7 +17,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 thread_local! {
-    static HANDLE: RefCell<Option<Handle>> = const { RefCell::new(None) };
+    /// In an `Rc`, so that a spawn can hold on to it without touching the count that all threads share.
+    static HANDLE: RefCell<Option<Rc<Handle>>> = const { RefCell::new(None) };
     static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
     static POLLING: Cell<bool> = const { Cell::new(false) };
     static MEMBER: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
@@ -29,7 +30,7 @@ thread_local! {
 #[must_use = "the handle is current only while the guard lives"]
 pub struct EnterGuard {
     /// What was current before.
-    before: Option<Handle>,
+    before: Option<Rc<Handle>>,
     /// Thread-locals: the guard stays on its thread.
     not_send: PhantomData<*const ()>,
 }
@@ -44,13 +45,13 @@ impl Drop for EnterGuard {
 
 pub(crate) fn enter(handle: Handle) -> EnterGuard {
     EnterGuard {
-        before: HANDLE.with(|current| current.replace(Some(handle))),
+        before: HANDLE.with(|current| current.replace(Some(Rc::new(handle)))),
         not_send: PhantomData,
     }
 }
 
 /// The current handle, or `None` outside a runtime or while the thread ends.
-pub(crate) fn handle() -> Option<Handle> {
+pub(crate) fn handle() -> Option<Rc<Handle>> {
     HANDLE.try_with(|handle| handle.borrow().clone()).ok()?
 }
 

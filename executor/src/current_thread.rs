@@ -79,7 +79,11 @@ fn drive_seated<F: Future>(
             return None;
         }
         let injected_first = tick.is_multiple_of(config.injector_interval) || shared.take_urgent();
-        let injected = if injected_first { shared.pop_injected(true) } else { None };
+        let injected = if injected_first {
+            shared.pop_injected(true)
+        } else {
+            None
+        };
         let task = injected
             .or_else(|| worker.next_local())
             .or_else(|| worker.pop_injected_batch());

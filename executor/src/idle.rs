@@ -116,8 +116,7 @@ impl Idle {
         let slot = sleepers[at] as usize;
         self.remove(&mut sleepers, slot);
         // N4. Ordering: SeqCst, one total order with the loads of N1 and P3.
-        self.counts
-            .fetch_add(SEARCHING - PARKED, Ordering::SeqCst);
+        self.counts.fetch_add(SEARCHING - PARKED, Ordering::SeqCst);
         Some(slot)
     }
 

@@ -34,7 +34,7 @@ use crate::idle::{Idle, Parked};
 use crate::park::Park;
 use crate::slots::{SHUTDOWN, Seat, Slots};
 use crate::sync::{AtomicBool, Mutex, Ordering};
-use crate::task::{Cause, JoinHandle, Meta, Owned, Phase, Runnable, Schedule, Scheduled};
+use crate::task::{Cause, JoinHandle, Meta, Owned, Phase, Reason, Runnable, Schedule, Scheduled};
 use crate::threads::{Gone, Threads};
 use crate::worker::{self, POLLED, Worker};
 use crossbeam_deque::{Injector, Steal};
@@ -278,7 +278,10 @@ impl Shared {
         self.wake_all();
         // Step 4, first half, here and not later, so that a task that waits for ever is dropped even if
         // some thread never returns.
-        self.owned.cancel_all(drop);
+        self.owned.cancel_all(|task| {
+            // Cancelled: its future is dropped here and now.
+            task.run();
+        });
     }
 
     fn wake_all(&self) {
@@ -292,7 +295,7 @@ impl Shared {
     /// Drops what lies in the injector.
     fn drain_injector(&self) {
         while let Some(task) = self.pop_injected(false) {
-            drop(task);
+            task.cancel(Reason::Cancelled);
         }
     }
 
@@ -362,7 +365,12 @@ impl Handle {
 
     /// The handle of the runtime that this thread is in, if any.
     pub fn try_current() -> Option<Handle> {
-        context::handle()
+        context::handle().map(|handle| Handle::clone(&handle))
+    }
+
+    /// Calls `f` with the handle of the runtime that this thread is in, if any; cheaper than [`try_current`](Handle::try_current).
+    pub fn with_current<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
+        f(context::handle().as_deref())
     }
 
     /// Makes this handle the current one of this thread while the guard lives.
@@ -374,28 +382,39 @@ impl Handle {
     ///
     /// While the executor shuts down, or after, the future is dropped at once and the handle says
     /// "cancelled".
-    pub fn spawn<F>(&self, future: F, location: &'static Location<'static>, name: Option<Box<str>>) -> JoinHandle<F::Output>
+    pub fn spawn<F>(
+        &self,
+        future: F,
+        location: &'static Location<'static>,
+        name: Option<Box<str>>,
+    ) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         let shared = &self.shared;
         let is_own = |worker: &&Rc<Worker>| Arc::ptr_eq(worker.shared(), shared);
-        let hint = context::with_worker(|worker| Some(worker.filter(is_own)?.slot()));
+        let worker = context::with_worker(|worker| worker.filter(is_own).cloned());
         // The future is foreign code, and dropped at once if the lists are closed: nothing is borrowed here.
-        let hint = hint.unwrap_or_else(thread_hint);
+        let hint = worker
+            .as_ref()
+            .map_or_else(thread_hint, |worker| worker.slot());
         let (handle, runnable) = shared.owned.bind(future, meta(location, name), hint);
-        if let Some(runnable) = runnable {
-            context::with_worker(|worker| match worker.filter(is_own) {
-                Some(worker) => worker.spawned(runnable),
-                None => shared.inject(runnable),
-            });
+        match (runnable, worker) {
+            (Some(runnable), Some(worker)) => worker.spawned(runnable),
+            (Some(runnable), None) => shared.inject(runnable),
+            (None, _) => {}
         }
         handle
     }
 
     /// Runs a closure on the pool for blocking work.
-    pub fn spawn_blocking<F, R>(&self, f: F, location: &'static Location<'static>, name: Option<Box<str>>) -> JoinHandle<R>
+    pub fn spawn_blocking<F, R>(
+        &self,
+        f: F,
+        location: &'static Location<'static>,
+        name: Option<Box<str>>,
+    ) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
@@ -479,8 +498,14 @@ impl Handle {
         let mut stuck = Vec::new();
         self.shared.owned.for_each(|task| {
             if task.phase == Phase::Running {
-                let name = task.name.map(|name| format!(" {name:?}")).unwrap_or_default();
-                stuck.push(format!("task {}{name} (spawned at {})", task.id, task.location));
+                let name = task
+                    .name
+                    .map(|name| format!(" {name:?}"))
+                    .unwrap_or_default();
+                stuck.push(format!(
+                    "task {}{name} (spawned at {})",
+                    task.id, task.location
+                ));
             }
         });
         stuck
@@ -503,7 +528,11 @@ impl Handle {
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.shared.begin_shutdown();
         let own_thread = context::is_member(&self.shared) || context::is_polling();
-        let until = if own_thread { Some(Instant::now()) } else { until };
+        let until = if own_thread {
+            Some(Instant::now())
+        } else {
+            until
+        };
         let gone = self.shared.threads.wait(until);
         if gone == Gone::AllMineToFinish {
             self.shared.finish_shutdown();
@@ -559,7 +588,9 @@ fn meta(location: &'static Location<'static>, name: Option<Box<str>>) -> Meta {
 fn thread_hint() -> usize {
     thread_local!(static ANCHOR: u8 = const { 0 });
     // Thread-locals of different threads lie pages apart.
-    ANCHOR.try_with(|anchor| (std::ptr::from_ref(anchor) as usize) >> 12).unwrap_or(0)
+    ANCHOR
+        .try_with(|anchor| (std::ptr::from_ref(anchor) as usize) >> 12)
+        .unwrap_or(0)
 }
 
 /// What a worker does after it parked.

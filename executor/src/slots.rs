@@ -156,7 +156,8 @@ impl Slots {
     /// How many slots are live.
     pub(crate) fn count_live(&self) -> usize {
         // Ordering: SeqCst, as in `enliven`.
-        let ones = |word: &CachePadded<AtomicU64>| word.load(Ordering::SeqCst).count_ones() as usize;
+        let ones =
+            |word: &CachePadded<AtomicU64>| word.load(Ordering::SeqCst).count_ones() as usize;
         self.live.iter().map(ones).sum()
     }
 
@@ -196,7 +197,10 @@ mod tests {
         }
         for start in 0..200 {
             let mut seen: Vec<_> = slots.live_from(start).collect();
-            assert!(seen.first().is_some_and(|&first| first >= start || start > 199));
+            assert!(
+                seen.first()
+                    .is_some_and(|&first| first >= start || start > 199)
+            );
             seen.sort_unstable();
             assert_eq!(seen, live, "from {start}");
         }

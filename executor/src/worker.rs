@@ -26,7 +26,7 @@ use crate::park::Gathered;
 use crate::scheduler::{Flavor, Handle, Shared, call_hook};
 use crate::slots::{SHUTDOWN, STUCK, Seat, Slot};
 use crate::sync::Ordering;
-use crate::task::{Cause, Runnable};
+use crate::task::{Cause, Reason, Runnable};
 use crossbeam_deque::{Steal, Worker as Deque};
 use std::cell::Cell;
 use std::fmt;
@@ -106,7 +106,9 @@ pub(crate) fn start_thread(shared: &Arc<Shared>, slot: usize) -> io::Result<()> 
         builder = builder.stack_size(stack_size);
     }
     let owned = Arc::clone(shared);
-    shared.threads.start(builder, move || thread_main(&owned, slot))
+    shared
+        .threads
+        .start(builder, move || thread_main(&owned, slot))
 }
 
 fn thread_main(shared: &Arc<Shared>, slot: usize) {
@@ -200,7 +202,9 @@ impl Worker {
             if !alone {
                 self.notify();
             }
-        } else if self.role == Role::Guest && (self.dispatching.get() || task.conduct() & POLLED == 0) {
+        } else if self.role == Role::Guest
+            && (self.dispatching.get() || task.conduct() & POLLED == 0)
+        {
             // A guest is bound to its root: it takes only what the root woke and what has been polled before.
             self.send_away(task);
         } else if self.dispatching.get() {
@@ -267,7 +271,7 @@ impl Worker {
     /// Shutdown step 3: drops everything that this slot holds.
     pub(crate) fn drop_tasks(&self) {
         while let Some(task) = self.own().lifo.take().or_else(|| self.deque.pop()) {
-            drop(task);
+            task.cancel(Reason::Cancelled);
         }
     }
 
@@ -441,7 +445,8 @@ impl Worker {
     /// Ends the search, because work was found or the thread does something else.
     #[inline]
     pub(crate) fn stop_searching(&self) {
-        if self.searching.replace(false) && self.shared.idle.found_work() && self.shared.has_work() {
+        if self.searching.replace(false) && self.shared.idle.found_work() && self.shared.has_work()
+        {
             self.shared.notify();
         }
     }

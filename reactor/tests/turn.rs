@@ -18,7 +18,10 @@ fn one_thread_at_a_time_has_the_duty() {
     let duty = handle.try_hold().expect("free");
     assert!(handle.is_held());
     assert!(handle.try_hold().is_none());
-    assert!(handle.is_held() && handle.try_hold().is_none(), "a failed attempt must not give up another's duty");
+    assert!(
+        handle.is_held() && handle.try_hold().is_none(),
+        "a failed attempt must not give up another's duty"
+    );
     drop(duty);
     assert!(!handle.is_held());
     assert!(handle.try_hold().is_some());

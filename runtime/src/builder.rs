@@ -278,12 +278,29 @@ impl Builder {
     /// ```
     pub fn build(&mut self) -> io::Result<Runtime> {
         let workers = self.valid_workers()?;
-        in_range("max_blocking_threads", self.max_blocking, 1, usize::MAX >> 1)?;
-        in_range("event_interval", self.event_interval as usize, 1, u32::MAX as usize)?;
-        in_range("global_queue_interval", self.injector_interval as usize, 1, u32::MAX as usize)?;
+        in_range(
+            "max_blocking_threads",
+            self.max_blocking,
+            1,
+            usize::MAX >> 1,
+        )?;
+        in_range(
+            "event_interval",
+            self.event_interval as usize,
+            1,
+            u32::MAX as usize,
+        )?;
+        in_range(
+            "global_queue_interval",
+            self.injector_interval as usize,
+            1,
+            u32::MAX as usize,
+        )?;
         let name = (self.thread_name)();
         if name.contains('\0') {
-            return Err(invalid(format!("thread_name is {name:?}, but must not contain a zero byte")));
+            return Err(invalid(format!(
+                "thread_name is {name:?}, but must not contain a zero byte"
+            )));
         }
         if self.start_paused && self.flavor == Flavor::MultiThread {
             return Err(invalid(

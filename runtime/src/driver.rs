@@ -202,7 +202,11 @@ impl Park for Driver {
                 if timeout == Some(Duration::ZERO) {
                     return Gathered::Something;
                 }
-                if self.timer.clock().is_paused() { None } else { timeout }
+                if self.timer.clock().is_paused() {
+                    None
+                } else {
+                    timeout
+                }
             }
         };
         if let Some(Gathered::Something) = self.turn(slot, timeout).or_else(|| {
@@ -227,7 +231,8 @@ impl Park for Driver {
         let events = match self.reactor.try_hold() {
             Some(mut duty) => {
                 let mut batch = self.batches[slot].lock();
-                duty.wait(&mut batch.events, Some(Duration::ZERO)).unwrap_or(0)
+                duty.wait(&mut batch.events, Some(Duration::ZERO))
+                    .unwrap_or(0)
             }
             None => 0,
         };
@@ -239,7 +244,8 @@ impl Park for Driver {
             let mut batch = self.batches[slot].lock();
             let Batch { events, wakers, .. } = &mut *batch;
             if !events.is_empty() {
-                self.reactor.dispatch(events, &mut |waker| wakers.push_back(waker));
+                self.reactor
+                    .dispatch(events, &mut |waker| wakers.push_back(waker));
             }
         }
         let mut woken = self.wake_batch(slot);
@@ -353,7 +359,8 @@ impl Watchman {
 
 impl Watch for Watchman {
     fn look(&mut self, now: Instant) -> Look {
-        let (Some(driver), Some(executor)) = (self.driver.upgrade(), self.executor.upgrade()) else {
+        let (Some(driver), Some(executor)) = (self.driver.upgrade(), self.executor.upgrade())
+        else {
             return Look {
                 alert: false,
                 deadline: None,
@@ -375,7 +382,12 @@ impl Watch for Watchman {
         let mut deadline: Option<Instant> = None;
         for (shard, next) in self.deadlines() {
             // A slot that sleeps or runs short polls serves its shard itself; it gets some grace.
-            let served_late = next + if executor.is_live(shard) { OVERDUE } else { Duration::ZERO };
+            let served_late = next
+                + if executor.is_live(shard) {
+                    OVERDUE
+                } else {
+                    Duration::ZERO
+                };
             if served_late > now {
                 deadline = Some(deadline.map_or(served_late, |earliest| earliest.min(served_late)));
                 continue;
@@ -394,11 +406,15 @@ impl Watch for Watchman {
     }
 
     fn is_idle(&self) -> bool {
-        self.executor.upgrade().is_none_or(|executor| executor.is_idle())
+        self.executor
+            .upgrade()
+            .is_none_or(|executor| executor.is_idle())
     }
 
     fn has_parked(&self) -> bool {
-        self.executor.upgrade().is_some_and(|executor| executor.has_parked())
+        self.executor
+            .upgrade()
+            .is_some_and(|executor| executor.has_parked())
     }
 
     fn rouse_one(&self) {
@@ -409,7 +425,8 @@ impl Watch for Watchman {
 
     fn dispatch(&mut self, events: &mut Events) {
         let mut wakers = Vec::new();
-        self.reactor.dispatch(events, &mut |waker| wakers.push(waker));
+        self.reactor
+            .dispatch(events, &mut |waker| wakers.push(waker));
         self.wake_all(wakers);
     }
 }

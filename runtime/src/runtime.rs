@@ -316,11 +316,7 @@ impl Handle {
 #[must_use = "the runtime is current only while the guard lives"]
 pub struct EnterGuard<'a> {
     /// One guard a crate, each restoring what was there before.
-    _guards: (
-        executor::EnterGuard,
-        reactor::EnterGuard,
-        timer::EnterGuard,
-    ),
+    _guards: (executor::EnterGuard, reactor::EnterGuard, timer::EnterGuard),
     /// Outlives neither the handle nor the runtime it came from.
     _handle: std::marker::PhantomData<&'a Handle>,
 }
@@ -392,7 +388,8 @@ impl RuntimeMetrics {
 /// ```
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = Runtime::new().unwrap_or_else(|error| panic!("failed to start the runtime: {error}"));
+    let runtime =
+        Runtime::new().unwrap_or_else(|error| panic!("failed to start the runtime: {error}"));
     runtime.block_on(future)
 }
 

@@ -15,6 +15,7 @@
 //! The child runs its test on its main thread, so it starts with exactly one thread.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -104,6 +105,18 @@ impl Process {
     /// Returns the pipe to the child's standard input.
     pub fn input(&mut self) -> &mut std::process::ChildStdin {
         self.child.stdin.as_mut().expect("it was piped")
+    }
+
+    /// Closes the pipe to the child's standard input.
+    pub fn close_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits for the end of the child and returns the signal that ended it.
+    pub fn ended_by(&mut self) -> Option<i32> {
+        let _watchdog = Watchdog::new(LIMIT);
+        let status = self.child.wait().expect("it is our child");
+        status.signal()
     }
 
     /// Waits until the child says `line`.

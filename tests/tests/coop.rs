@@ -16,7 +16,9 @@ const OPERATIONS: usize = 2_000;
 /// On one thread, runs `operations`, a future that performs at most [`OPERATIONS`] operations
 /// which are all ready and counts them, beside a task that looks at the counter when it gets
 /// a turn. Returns what that saw.
-async fn seen_beside<F: Future<Output = ()>>(operations: impl FnOnce(Arc<AtomicUsize>) -> F) -> usize {
+async fn seen_beside<F: Future<Output = ()>>(
+    operations: impl FnOnce(Arc<AtomicUsize>) -> F,
+) -> usize {
     let done = Arc::new(AtomicUsize::new(0));
     let looks = done.clone();
     let other = runtime::spawn(async move { looks.load(Ordering::SeqCst) });
@@ -147,7 +149,10 @@ fn consume_budget_gives_way_after_a_budget() {
             }
         });
         let seen = seen.await;
-        assert!((2..OPERATIONS).contains(&seen), "{seen}: neither at once nor never");
+        assert!(
+            (2..OPERATIONS).contains(&seen),
+            "{seen}: neither at once nor never"
+        );
     });
 }
 

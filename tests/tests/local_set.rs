@@ -142,8 +142,7 @@ fn a_waker_of_a_local_task_may_be_woken_by_any_thread_also_after_the_set() {
     });
     local.block_on(&runtime, async move {
         spawn_local(async move {
-            let waker =
-                std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone())).await;
+            let waker = std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone())).await;
             waker_sender.send(waker).unwrap();
             is_done.await.unwrap();
         })
@@ -247,7 +246,9 @@ fn a_local_task_that_never_rests_does_not_starve_the_rest() {
                         yield_now().await;
                     }
                 });
-                runtime::spawn(sleep(Duration::from_millis(2))).await.unwrap();
+                runtime::spawn(sleep(Duration::from_millis(2)))
+                    .await
+                    .unwrap();
                 restless.abort();
                 assert!(restless.await.unwrap_err().is_cancelled());
             })

@@ -15,7 +15,10 @@ fn addresses_need_no_resolver() {
         let address: IpAddr = [10, 0, 0, 1].into();
         let found: Vec<_> = lookup_host((address, 9)).await.unwrap().collect();
         assert_eq!(found, [SocketAddr::new(address, 9)]);
-        let several = [SocketAddr::from(([1, 2, 3, 4], 5)), SocketAddr::from(([6, 7, 8, 9], 10))];
+        let several = [
+            SocketAddr::from(([1, 2, 3, 4], 5)),
+            SocketAddr::from(([6, 7, 8, 9], 10)),
+        ];
         let found: Vec<_> = lookup_host(&several[..]).await.unwrap().collect();
         assert_eq!(found, several);
     });

@@ -37,7 +37,9 @@ async fn echo(mut stream: TcpStream) {
 
 /// Bytes that differ at every place, so that a lost or doubled one shows.
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|place| (place * 31 + place / 251) as u8).collect()
+    (0..length)
+        .map(|place| (place * 31 + place / 251) as u8)
+        .collect()
 }
 
 #[test]
@@ -108,7 +110,11 @@ fn large_transfers_in_both_directions_at_once() {
             let reader = runtime::spawn(async move {
                 let mut all = Vec::new();
                 reads.read_to_end(&mut all).await.unwrap();
-                assert!(all == pattern(LENGTH), "{} bytes arrived, not all in place", all.len());
+                assert!(
+                    all == pattern(LENGTH),
+                    "{} bytes arrived, not all in place",
+                    all.len()
+                );
             });
             [writer, reader]
         };
@@ -152,7 +158,11 @@ fn half_close_ends_one_direction_only() {
         let mut request = String::new();
         server.read_to_string(&mut request).await.unwrap();
         assert_eq!(request, "request");
-        assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0, "the end stays the end");
+        assert_eq!(
+            server.read(&mut [0; 8]).await.unwrap(),
+            0,
+            "the end stays the end"
+        );
         server.write_all(b"answer").await.unwrap();
         drop(server);
         let mut answer = String::new();
@@ -254,11 +264,16 @@ fn a_reset_wakes_readers_and_writers_with_an_error() {
         });
         let reader = runtime::spawn(async move { reads.read(&mut [0; 64]).await });
         is_blocked.await.unwrap();
-        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
         drop(peer);
         let write_error = writer.await.unwrap();
         assert!(
-            matches!(write_error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+            matches!(
+                write_error.kind(),
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            ),
             "{write_error}"
         );
         // One of the two sees the reset; the other may see what comes after it.
@@ -275,7 +290,9 @@ fn a_reset_of_an_idle_connection_is_seen_by_its_reader() {
         let (peer, mut stream) = connected().await;
         let reader = runtime::spawn(async move { stream.read(&mut [0; 64]).await });
         runtime::task::yield_now().await;
-        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
         drop(peer);
         let error = reader.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -311,7 +328,10 @@ fn borrowed_halves_read_and_write_at_once() {
             sent.unwrap();
             received.unwrap();
             assert!(data == back);
-            assert_eq!(reads.as_ref().local_addr().unwrap(), writes.as_ref().local_addr().unwrap());
+            assert_eq!(
+                reads.as_ref().local_addr().unwrap(),
+                writes.as_ref().local_addr().unwrap()
+            );
         }
         one.shutdown().await.unwrap();
         server.await.unwrap();
@@ -350,7 +370,11 @@ fn dropping_the_owned_write_half_ends_the_stream_unless_it_is_forgotten() {
         let (one, mut other) = connected().await;
         let (reads, writes) = one.into_split();
         writes.forget();
-        assert!(poll_once(Box::pin(other.read(&mut [0; 8]))).await.is_pending());
+        assert!(
+            poll_once(Box::pin(other.read(&mut [0; 8])))
+                .await
+                .is_pending()
+        );
         drop(reads);
         assert_eq!(other.read(&mut [0; 8]).await.unwrap(), 0);
     });
@@ -376,7 +400,10 @@ fn try_operations_never_wait() {
     on_each(|| async {
         let (one, other) = connected().await;
         let mut byte = [0; 16];
-        assert_eq!(other.try_read(&mut byte).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(
+            other.try_read(&mut byte).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
         one.writable().await.unwrap();
         assert_eq!(one.try_write(b"now").unwrap(), 3);
         loop {
@@ -419,7 +446,10 @@ fn try_io_and_async_io_run_the_callers_own_operation() {
         assert_eq!(early.unwrap_err().kind(), ErrorKind::WouldBlock);
         one.writable().await.unwrap();
         one.try_write(b"io").unwrap();
-        let length = other.async_io(Interest::READABLE, || read(&mut bytes)).await.unwrap();
+        let length = other
+            .async_io(Interest::READABLE, || read(&mut bytes))
+            .await
+            .unwrap();
         assert_eq!(&bytes[..length], b"io");
     });
 }
@@ -428,7 +458,10 @@ fn try_io_and_async_io_run_the_callers_own_operation() {
 fn ready_tells_what_is_possible() {
     on_each(|| async {
         let (one, other) = connected().await;
-        let ready = one.ready(Interest::READABLE | Interest::WRITABLE).await.unwrap();
+        let ready = one
+            .ready(Interest::READABLE | Interest::WRITABLE)
+            .await
+            .unwrap();
         assert!(ready.is_writable() && !ready.is_read_closed());
         other.writable().await.unwrap();
         other.try_write(b"x").unwrap();
@@ -441,6 +474,7 @@ fn ready_tells_what_is_possible() {
                 break;
             }
             let _ = one.try_read(&mut [0; 8]);
+            runtime::task::yield_now().await;
         }
     });
 }
@@ -470,7 +504,11 @@ fn vectored_transfers() {
     on_each(|| async {
         let (mut one, other) = connected().await;
         assert!(one.is_write_vectored());
-        let parts = [IoSlice::new(b"one "), IoSlice::new(b"two "), IoSlice::new(b"three")];
+        let parts = [
+            IoSlice::new(b"one "),
+            IoSlice::new(b"two "),
+            IoSlice::new(b"three"),
+        ];
         assert_eq!(one.write_vectored(&parts).await.unwrap(), 13);
         let (mut first, mut second) = ([0; 4], [0; 64]);
         other.readable().await.unwrap();
@@ -485,7 +523,10 @@ fn vectored_transfers() {
         assert_eq!(length, 13);
         assert_eq!(&first, b"one ");
         assert_eq!(&second[..9], b"two three");
-        assert_eq!(other.try_write_vectored(&[IoSlice::new(b"back")]).unwrap(), 4);
+        assert_eq!(
+            other.try_write_vectored(&[IoSlice::new(b"back")]).unwrap(),
+            4
+        );
         let mut back = [0; 4];
         one.read_exact(&mut back).await.unwrap();
         assert_eq!(&back, b"back");
@@ -575,7 +616,10 @@ fn sockets_come_from_std_and_go_back() {
 #[test]
 fn a_refused_connection_says_so() {
     on_each(|| async {
-        let free = std::net::TcpListener::bind(ANY).unwrap().local_addr().unwrap();
+        let free = std::net::TcpListener::bind(ANY)
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let error = TcpStream::connect(free).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         // The addresses are tried in turn; the last error is told, or the first success.
@@ -595,7 +639,10 @@ fn a_taken_port_says_so() {
         let address = first.local_addr().unwrap();
         let error = TcpListener::bind(address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
-        assert!(error.to_string().to_lowercase().contains("in use"), "{error}");
+        assert!(
+            error.to_string().to_lowercase().contains("in use"),
+            "{error}"
+        );
         drop(first);
         TcpListener::bind(address).await.unwrap();
     });
@@ -717,8 +764,11 @@ fn descriptors_are_used_again_without_mixing_up_connections() {
 fn a_connect_that_never_ends_can_be_given_up() {
     on_each(|| async {
         // A backlog that is full: the kernel drops further SYNs.
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
         socket.listen(0).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let mut connecting = Vec::new();

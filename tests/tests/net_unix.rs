@@ -34,7 +34,10 @@ fn streams_by_path() {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut text = String::new();
             stream.read_to_string(&mut text).await.unwrap();
-            stream.write_all(text.to_uppercase().as_bytes()).await.unwrap();
+            stream
+                .write_all(text.to_uppercase().as_bytes())
+                .await
+                .unwrap();
         });
         let mut client = UnixStream::connect(&path.0).await.unwrap();
         assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*path.0));
@@ -158,7 +161,10 @@ fn datagrams_keep_their_bounds() {
         let mut buffer = [0; 16];
         assert_eq!(other.recv(&mut buffer).await.unwrap(), 3);
         assert_eq!(other.recv(&mut buffer).await.unwrap(), 4);
-        assert_eq!(other.try_recv(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(
+            other.try_recv(&mut buffer).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
     });
 }
 

@@ -164,9 +164,8 @@ fn in_block_in_place_it_is_allowed() {
         assert_eq!(task.await.unwrap(), 5);
         let deeper = runtime::spawn(async {
             block_in_place(|| {
-                Handle::current().block_on(async {
-                    block_in_place(|| Handle::current().block_on(async { 6 }))
-                })
+                Handle::current()
+                    .block_on(async { block_in_place(|| Handle::current().block_on(async { 6 })) })
             })
         });
         assert_eq!(deeper.await.unwrap(), 6);

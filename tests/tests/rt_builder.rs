@@ -73,12 +73,21 @@ fn a_builder_goes_on_after_a_refusal_and_builds_several() {
 #[test]
 fn the_flavor_and_the_number_of_workers_are_as_asked_for() {
     for workers in [1, 3, 8] {
-        let runtime = Builder::new_multi_thread().worker_threads(workers).build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(workers)
+            .build()
+            .unwrap();
         assert_eq!(runtime.metrics().num_workers(), workers);
-        assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::MultiThread);
+        assert_eq!(
+            runtime.handle().runtime_flavor(),
+            RuntimeFlavor::MultiThread
+        );
     }
     let runtime = Builder::new_current_thread().build().unwrap();
-    assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::CurrentThread);
+    assert_eq!(
+        runtime.handle().runtime_flavor(),
+        RuntimeFlavor::CurrentThread
+    );
 }
 
 #[test]
@@ -106,7 +115,11 @@ fn the_environment_sets_the_number_of_workers() {
             assert_eq!(Runtime::new().unwrap().metrics().num_workers(), 3);
             let mut asked = Builder::new_multi_thread();
             let runtime = asked.worker_threads(2).build().unwrap();
-            assert_eq!(runtime.metrics().num_workers(), 2, "what the program says wins");
+            assert_eq!(
+                runtime.metrics().num_workers(),
+                2,
+                "what the program says wins"
+            );
         },
     );
 }
@@ -121,9 +134,15 @@ fn an_environment_with_nonsense_is_refused_by_name() {
             },
             || {
                 let value = std::env::var(WORKERS).unwrap();
-                is_refused(&mut Builder::new_multi_thread(), &[WORKERS, &value, "1 to 1024"]);
+                is_refused(
+                    &mut Builder::new_multi_thread(),
+                    &[WORKERS, &value, "1 to 1024"],
+                );
                 // Only where it would be used.
-                Builder::new_multi_thread().worker_threads(1).build().unwrap();
+                Builder::new_multi_thread()
+                    .worker_threads(1)
+                    .build()
+                    .unwrap();
                 Builder::new_current_thread().build().unwrap();
             },
         );
@@ -167,12 +186,17 @@ fn a_function_may_name_each_thread() {
         let (sender, together) = (sender.clone(), together.clone());
         runtime.spawn(async move {
             together.wait();
-            sender.send(thread::current().name().unwrap().to_owned()).unwrap();
+            sender
+                .send(thread::current().name().unwrap().to_owned())
+                .unwrap();
         });
     }
     let names = [receiver.recv().unwrap(), receiver.recv().unwrap()];
     assert_ne!(names[0], names[1]);
-    assert!(names.iter().all(|name| name.starts_with("each-")), "{names:?}");
+    assert!(
+        names.iter().all(|name| name.starts_with("each-")),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -194,7 +218,10 @@ fn start_and_stop_hooks_run_once_a_thread() {
     let (mut started, mut stopped) = std::mem::take(&mut *seen.lock().unwrap());
     assert!(started.len() >= 3, "two workers and a blocking thread");
     assert!(started.contains(&job) && started.contains(&task));
-    assert!(!started.contains(&thread::current().id()), "block_on's thread is the user's");
+    assert!(
+        !started.contains(&thread::current().id()),
+        "block_on's thread is the user's"
+    );
     let debug = |id: &thread::ThreadId| format!("{id:?}");
     started.sort_by_key(debug);
     stopped.sort_by_key(debug);
@@ -229,8 +256,14 @@ fn park_and_unpark_hooks_run_in_turns_on_workers() {
     }
     drop(runtime);
     let (parks, unparks) = (parks.load(Ordering::SeqCst), unparks.load(Ordering::SeqCst));
-    assert!(parks >= 3 && unparks >= 2, "{parks} parks, {unparks} unparks");
-    assert!(parks.abs_diff(unparks) <= 1, "{parks} parks, {unparks} unparks");
+    assert!(
+        parks >= 3 && unparks >= 2,
+        "{parks} parks, {unparks} unparks"
+    );
+    assert!(
+        parks.abs_diff(unparks) <= 1,
+        "{parks} parks, {unparks} unparks"
+    );
 }
 
 #[test]
@@ -259,7 +292,11 @@ fn hooks_that_panic_stop_no_worker() {
 fn the_stack_size_holds_for_workers_and_blocking_threads() {
     fn deep(levels: usize) -> usize {
         let frame = std::hint::black_box([levels as u8; 4096]);
-        if levels == 0 { 0 } else { 1 + deep(levels - 1) + usize::from(frame[1] == 255 && frame[0] != 255) }
+        if levels == 0 {
+            0
+        } else {
+            1 + deep(levels - 1) + usize::from(frame[1] == 255 && frame[0] != 255)
+        }
     }
     let _watchdog = Watchdog::new(LIMIT);
     // More than the standard library gives by default.
@@ -285,7 +322,10 @@ fn every_combination_of_settings_runs_a_program() {
                 } else {
                     Builder::new_multi_thread()
                 };
-                builder.event_interval(interval).global_queue_interval(interval).enable_all();
+                builder
+                    .event_interval(interval)
+                    .global_queue_interval(interval)
+                    .enable_all();
                 if workers > 0 {
                     builder.worker_threads(workers);
                     if !lifo {

@@ -75,7 +75,9 @@ fn it_has_no_threads_of_its_own() {
         let before = process::threads();
         let runtime = current_thread();
         runtime.block_on(async {
-            runtime::spawn(sleep(Duration::from_millis(1))).await.unwrap();
+            runtime::spawn(sleep(Duration::from_millis(1)))
+                .await
+                .unwrap();
             let (one, _other) = runtime::net::UnixStream::pair().unwrap();
             one.writable().await.unwrap();
         });
@@ -108,7 +110,11 @@ fn of_two_threads_in_block_on_one_runs_the_tasks_and_the_other_takes_over() {
         leave.notify_one();
         // From some moment on the tasks are ours to run.
         let home = thread::current().id();
-        while runtime::spawn(async { thread::current().id() }).await.unwrap() != home {
+        while runtime::spawn(async { thread::current().id() })
+            .await
+            .unwrap()
+            != home
+        {
             yield_now().await;
         }
         sleep(Duration::from_millis(2)).await;

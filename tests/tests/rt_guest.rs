@@ -118,7 +118,10 @@ fn a_root_that_computes_leaves_its_tasks_to_others() {
         let end = std::time::Instant::now() + LIMIT;
         to_task.send(1).await.unwrap();
         while at_thread.try_recv().is_err() {
-            assert!(std::time::Instant::now() < end, "the task was never rescued");
+            assert!(
+                std::time::Instant::now() < end,
+                "the task was never rescued"
+            );
             spin(Duration::from_micros(100));
         }
         drop(to_task);
@@ -146,7 +149,11 @@ fn what_a_guest_leaves_behind_is_run_when_block_on_has_returned() {
             to_task.send(round).await.unwrap();
         });
         drop(to_task);
-        assert_eq!(receiver.into_iter().last(), Some(round), "its last wake was not lost");
+        assert_eq!(
+            receiver.into_iter().last(),
+            Some(round),
+            "its last wake was not lost"
+        );
     }
 }
 
@@ -158,7 +165,11 @@ fn timers_that_a_root_made_fire_when_it_is_gone() {
     for _ in 0..20 {
         let mut pending = Box::pin(runtime.block_on(async { sleep(Duration::from_millis(20)) }));
         runtime.block_on(async {
-            assert!(runtime_tests::poll_once(pending.as_mut()).await.is_pending());
+            assert!(
+                runtime_tests::poll_once(pending.as_mut())
+                    .await
+                    .is_pending()
+            );
         });
         sleeps.push(runtime.spawn(pending));
     }

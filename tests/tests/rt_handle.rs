@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use runtime::io::unix::AsyncFd;
-use runtime::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
+use runtime::net::{
+    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream,
+};
 use runtime::runtime::{Handle, RuntimeFlavor};
 use runtime::signal::unix::{SignalKind, signal};
 use runtime::task::{JoinSet, spawn_blocking, yield_now};
@@ -28,25 +30,52 @@ fn outside_of_a_runtime_every_entry_point_says_so() {
     let entry_points: Vec<(&str, Box<dyn FnOnce()>)> = vec![
         ("spawn", Box::new(|| drop(runtime::spawn(async {})))),
         ("spawn_blocking", Box::new(|| drop(spawn_blocking(|| ())))),
-        ("JoinSet::spawn", Box::new(|| drop(JoinSet::new().spawn(async {})))),
+        (
+            "JoinSet::spawn",
+            Box::new(|| drop(JoinSet::new().spawn(async {}))),
+        ),
         ("Handle::current", Box::new(|| drop(Handle::current()))),
         ("sleep", Box::new(move || drop(sleep(second)))),
-        ("sleep_until", Box::new(|| drop(sleep_until(Instant::now())))),
+        (
+            "sleep_until",
+            Box::new(|| drop(sleep_until(Instant::now()))),
+        ),
         ("timeout", Box::new(move || drop(timeout(second, async {})))),
         ("interval", Box::new(move || drop(interval(second)))),
-        ("TcpListener::from_std", Box::new(|| drop(TcpListener::from_std(tcp)))),
-        ("UdpSocket::from_std", Box::new(|| drop(UdpSocket::from_std(udp)))),
-        ("UnixStream::from_std", Box::new(|| drop(UnixStream::from_std(one)))),
+        (
+            "TcpListener::from_std",
+            Box::new(|| drop(TcpListener::from_std(tcp))),
+        ),
+        (
+            "UdpSocket::from_std",
+            Box::new(|| drop(UdpSocket::from_std(udp))),
+        ),
+        (
+            "UnixStream::from_std",
+            Box::new(|| drop(UnixStream::from_std(one))),
+        ),
         ("UnixStream::pair", Box::new(|| drop(UnixStream::pair()))),
-        ("UnixDatagram::pair", Box::new(|| drop(UnixDatagram::pair()))),
-        ("UnixListener::bind", Box::new(|| drop(UnixListener::bind("\0outside-a-runtime")))),
+        (
+            "UnixDatagram::pair",
+            Box::new(|| drop(UnixDatagram::pair())),
+        ),
+        (
+            "UnixListener::bind",
+            Box::new(|| drop(UnixListener::bind("\0outside-a-runtime"))),
+        ),
         ("AsyncFd::new", Box::new(|| drop(AsyncFd::new(other)))),
-        ("signal", Box::new(|| drop(signal(SignalKind::user_defined2())))),
+        (
+            "signal",
+            Box::new(|| drop(signal(SignalKind::user_defined2()))),
+        ),
     ];
     for (name, enter) in entry_points {
         let message = message_of_panic(enter);
         assert!(message.contains(OUTSIDE), "{name}: {message}");
-        assert!(message.contains("Handle::enter"), "{name} does not say what to do: {message}");
+        assert!(
+            message.contains("Handle::enter"),
+            "{name} does not say what to do: {message}"
+        );
     }
 }
 
@@ -60,18 +89,36 @@ fn outside_of_a_runtime_every_async_entry_point_says_so() {
     }
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let entry_points: Vec<(&str, Box<dyn FnOnce()>)> = vec![
-        ("TcpListener::bind", Box::new(move || poll(TcpListener::bind(any)))),
-        ("TcpStream::connect", Box::new(move || poll(TcpStream::connect(any)))),
-        ("TcpSocket::connect", Box::new(move || poll(TcpSocket::new_v4().unwrap().connect(any)))),
-        ("UdpSocket::bind", Box::new(move || poll(UdpSocket::bind(any)))),
-        ("UnixStream::connect", Box::new(|| {
-            let listener = std::os::unix::net::UnixListener::bind("/tmp/runtime-tests-outside");
-            let _ = std::fs::remove_file("/tmp/runtime-tests-outside");
-            poll(UnixStream::connect("/tmp/runtime-tests-outside"));
-            drop(listener);
-        })),
+        (
+            "TcpListener::bind",
+            Box::new(move || poll(TcpListener::bind(any))),
+        ),
+        (
+            "TcpStream::connect",
+            Box::new(move || poll(TcpStream::connect(any))),
+        ),
+        (
+            "TcpSocket::connect",
+            Box::new(move || poll(TcpSocket::new_v4().unwrap().connect(any))),
+        ),
+        (
+            "UdpSocket::bind",
+            Box::new(move || poll(UdpSocket::bind(any))),
+        ),
+        (
+            "UnixStream::connect",
+            Box::new(|| {
+                let listener = std::os::unix::net::UnixListener::bind("/tmp/runtime-tests-outside");
+                let _ = std::fs::remove_file("/tmp/runtime-tests-outside");
+                poll(UnixStream::connect("/tmp/runtime-tests-outside"));
+                drop(listener);
+            }),
+        ),
         ("ctrl_c", Box::new(|| poll(runtime::signal::ctrl_c()))),
-        ("lookup_host", Box::new(|| poll(runtime::net::lookup_host("localhost:1")))),
+        (
+            "lookup_host",
+            Box::new(|| poll(runtime::net::lookup_host("localhost:1"))),
+        ),
     ];
     for (name, enter) in entry_points {
         let message = message_of_panic(enter);
@@ -102,7 +149,10 @@ fn the_panic_outside_points_at_the_caller() {
     std::panic::set_hook(hook);
     for location in receiver.try_iter().collect::<Vec<_>>() {
         let location = location.expect("a panic has a location");
-        assert!(location.ends_with("rt_handle.rs"), "the panic points at {location}");
+        assert!(
+            location.ends_with("rt_handle.rs"),
+            "the panic points at {location}"
+        );
     }
 }
 
@@ -153,16 +203,31 @@ fn guards_nest_and_the_inner_one_counts() {
     let (current, multi) = (current_thread(), multi_thread(1));
     {
         let _outer = current.enter();
-        assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::CurrentThread);
+        assert_eq!(
+            Handle::current().runtime_flavor(),
+            RuntimeFlavor::CurrentThread
+        );
         {
             let _inner = multi.enter();
-            assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::MultiThread);
+            assert_eq!(
+                Handle::current().runtime_flavor(),
+                RuntimeFlavor::MultiThread
+            );
         }
-        assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::CurrentThread);
+        assert_eq!(
+            Handle::current().runtime_flavor(),
+            RuntimeFlavor::CurrentThread
+        );
         multi.block_on(async {
-            assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::MultiThread);
+            assert_eq!(
+                Handle::current().runtime_flavor(),
+                RuntimeFlavor::MultiThread
+            );
         });
-        assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::CurrentThread);
+        assert_eq!(
+            Handle::current().runtime_flavor(),
+            RuntimeFlavor::CurrentThread
+        );
     }
     assert!(Handle::try_current().is_err());
 }
@@ -176,10 +241,16 @@ fn entering_another_runtime_inside_a_task_lasts_as_long_as_the_guard() {
         runtime::spawn(async move {
             let task = {
                 let _entered = handle.enter();
-                assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::CurrentThread);
+                assert_eq!(
+                    Handle::current().runtime_flavor(),
+                    RuntimeFlavor::CurrentThread
+                );
                 runtime::spawn(async { thread::current().id() })
             };
-            assert_eq!(Handle::current().runtime_flavor(), RuntimeFlavor::MultiThread);
+            assert_eq!(
+                Handle::current().runtime_flavor(),
+                RuntimeFlavor::MultiThread
+            );
             sleep(Duration::from_millis(1)).await;
             task
         })
@@ -206,7 +277,10 @@ fn foreign_threads_spawn_and_block_through_a_handle() {
             })
         })
         .collect();
-    let sums: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let sums: Vec<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
     assert_eq!(sums, [0, 124_750, 249_500, 374_250]);
 }
 
@@ -227,7 +301,9 @@ fn metrics_count_live_tasks() {
     on_each(|| async {
         let metrics = Handle::current().metrics();
         let before = metrics.num_alive_tasks();
-        let tasks: Vec<_> = (0..10).map(|_| runtime::spawn(std::future::pending::<()>())).collect();
+        let tasks: Vec<_> = (0..10)
+            .map(|_| runtime::spawn(std::future::pending::<()>()))
+            .collect();
         assert_eq!(metrics.num_alive_tasks(), before + 10);
         for task in tasks {
             task.abort();

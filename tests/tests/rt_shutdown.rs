@@ -206,7 +206,11 @@ fn shutdown_timeout_leaves_a_stuck_task_behind() {
         let took = start.elapsed();
         assert!(took >= Duration::from_millis(100), "{took:?}");
         assert!(took < STUCK / 2, "{took:?}");
-        assert_eq!(others.dropped(), 1, "the other tasks are dropped all the same");
+        assert_eq!(
+            others.dropped(),
+            1,
+            "the other tasks are dropped all the same"
+        );
         assert_eq!(ended.dropped(), 0, "the stuck one keeps its future");
         drop(release);
         while ended.dropped() == 0 {
@@ -260,7 +264,10 @@ fn shutdown_says_what_is_stuck() {
     };
     if let Some(mut child) = child::start(name, body) {
         let errors = child.succeeds();
-        assert!(errors.contains("rt_shutdown.rs"), "no spawn location in {errors:?}");
+        assert!(
+            errors.contains("rt_shutdown.rs"),
+            "no spawn location in {errors:?}"
+        );
     }
 }
 
@@ -360,7 +367,10 @@ fn spawns_racing_with_shutdown_drop_each_future_exactly_once() {
     for round in 0..60 {
         let runtime = multi_thread(2);
         let count = DropCount::new();
-        let (made, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Barrier::new(4)));
+        let (made, go) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(std::sync::Barrier::new(4)),
+        );
         let spawners: Vec<_> = (0..3)
             .map(|_| {
                 let handle = runtime.handle().clone();
@@ -397,7 +407,11 @@ fn spawns_racing_with_shutdown_drop_each_future_exactly_once() {
                 }
             }
         }
-        assert_eq!(count.dropped(), made.load(Ordering::SeqCst), "round {round}");
+        assert_eq!(
+            count.dropped(),
+            made.load(Ordering::SeqCst),
+            "round {round}"
+        );
     }
 }
 

@@ -154,7 +154,10 @@ fn abort_racing_with_completion_gives_one_or_the_other() {
         }
         assert_eq!(count.dropped(), 1, "round {round}");
     }
-    assert!(cancelled > 0, "an abort at once must sometimes come in time");
+    assert!(
+        cancelled > 0,
+        "an abort at once must sometimes come in time"
+    );
 }
 
 #[test]

@@ -208,7 +208,9 @@ fn a_blocking_job_holds_the_paused_clock() {
         let start = runtime::time::Instant::now();
         let job = spawn_blocking(|| std::thread::sleep(Duration::from_millis(20)));
         let timed = runtime::time::timeout(Duration::from_secs(3600), job).await;
-        timed.expect("the clock stands still while the job runs").unwrap();
+        timed
+            .expect("the clock stands still while the job runs")
+            .unwrap();
         assert!(start.elapsed() < Duration::from_secs(3600));
     });
 }
@@ -288,7 +290,10 @@ fn block_in_place_panics_on_a_current_thread_runtime() {
     let _watchdog = Watchdog::new(LIMIT);
     let runtime = current_thread();
     let message = message_of_panic(|| runtime.block_on(async { block_in_place(|| ()) }));
-    assert!(message.contains("multi"), "{message}: it says where it works");
+    assert!(
+        message.contains("multi"),
+        "{message}: it says where it works"
+    );
     let task = runtime.spawn(async { block_in_place(|| ()) });
     assert!(runtime.block_on(task).unwrap_err().is_panic());
 }

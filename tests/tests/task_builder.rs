@@ -21,7 +21,10 @@ fn named_tasks_run_like_others() {
         assert_eq!(unnamed.await.unwrap(), 4);
         LocalSet::new()
             .run_until(async {
-                let local = Builder::new().name("local").spawn_local(async { 5 }).unwrap();
+                let local = Builder::new()
+                    .name("local")
+                    .spawn_local(async { 5 })
+                    .unwrap();
                 assert_eq!(local.await.unwrap(), 5);
             })
             .await;
@@ -35,7 +38,10 @@ fn named_tasks_run_like_others() {
 fn a_name_is_given_through_a_handle_too() {
     let _watchdog = Watchdog::new(LIMIT);
     let runtime = multi_thread(1);
-    let task = Builder::new().name("from outside").spawn_on(async { 1 }, runtime.handle()).unwrap();
+    let task = Builder::new()
+        .name("from outside")
+        .spawn_on(async { 1 }, runtime.handle())
+        .unwrap();
     assert_eq!(runtime.block_on(task).unwrap(), 1);
 }
 

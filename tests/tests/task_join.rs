@@ -28,7 +28,9 @@ fn output_reaches_the_awaiter() {
 #[test]
 fn many_outputs_arrive_in_the_order_awaited() {
     on_each(|| async {
-        let handles: Vec<_> = (0..10_000).map(|n| runtime::spawn(async move { n })).collect();
+        let handles: Vec<_> = (0..10_000)
+            .map(|n| runtime::spawn(async move { n }))
+            .collect();
         for (n, handle) in handles.into_iter().enumerate() {
             assert_eq!(handle.await.unwrap(), n);
         }
@@ -256,9 +258,23 @@ enum Handle {
 #[test]
 fn every_combination_drops_future_and_output_exactly_once() {
     let _watchdog = Watchdog::new(LIMIT);
-    let endings = [Ending::Output, Ending::PanicAtOnce, Ending::PanicLater, Ending::Never];
-    let aborts = [Abort::No, Abort::BeforeAnyPoll, Abort::AfterAPoll, Abort::AfterTheEnd];
-    let handles = [Handle::Awaited, Handle::DroppedAtOnce, Handle::DroppedAfterTheEnd];
+    let endings = [
+        Ending::Output,
+        Ending::PanicAtOnce,
+        Ending::PanicLater,
+        Ending::Never,
+    ];
+    let aborts = [
+        Abort::No,
+        Abort::BeforeAnyPoll,
+        Abort::AfterAPoll,
+        Abort::AfterTheEnd,
+    ];
+    let handles = [
+        Handle::Awaited,
+        Handle::DroppedAtOnce,
+        Handle::DroppedAfterTheEnd,
+    ];
     for workers in [0, 2] {
         for ending in endings {
             for abort in aborts {
@@ -298,7 +314,8 @@ fn combine(workers: usize, ending: Ending, abort: Abort, handle: Handle) {
             outputs.token()
         }
     };
-    let never_ends = ending == Ending::Never && !matches!(abort, Abort::BeforeAnyPoll | Abort::AfterAPoll);
+    let never_ends =
+        ending == Ending::Never && !matches!(abort, Abort::BeforeAnyPoll | Abort::AfterAPoll);
     let mut result = None;
     runtime.block_on(async {
         let token = futures.token();

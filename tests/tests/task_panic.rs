@@ -13,8 +13,8 @@ use runtime::runtime::Runtime;
 use runtime::sync::oneshot;
 use runtime::time::sleep;
 use runtime_tests::{
-    DropCount, LIMIT, PanicOnDrop, Watchdog, current_thread, multi_thread, on_each,
-    panic_text, yield_until,
+    DropCount, LIMIT, PanicOnDrop, Watchdog, current_thread, multi_thread, on_each, panic_text,
+    yield_until,
 };
 
 /// Shows that all `workers` of the runtime still run tasks, at the same time.
@@ -136,18 +136,10 @@ mod hostile {
         ignore,
         ignore,
     );
-    const WAKES: RawWakerVTable = RawWakerVTable::new(
-        |data| RawWaker::new(data, &WAKES),
-        explode,
-        explode,
-        ignore,
-    );
-    const DROPS: RawWakerVTable = RawWakerVTable::new(
-        |data| RawWaker::new(data, &DROPS),
-        explode,
-        ignore,
-        explode,
-    );
+    const WAKES: RawWakerVTable =
+        RawWakerVTable::new(|data| RawWaker::new(data, &WAKES), explode, explode, ignore);
+    const DROPS: RawWakerVTable =
+        RawWakerVTable::new(|data| RawWaker::new(data, &DROPS), explode, ignore, explode);
 
     fn with(vtable: &'static RawWakerVTable) -> ManuallyDrop<Waker> {
         // SAFETY: the functions never look at the data, and may be called from any thread in
@@ -220,7 +212,8 @@ fn a_hostile_waker_in_the_timers_loses_no_other_wake() {
                     let _ = hostage.as_mut().poll(&mut Context::from_waker(&waker));
                 }));
                 hostages.push(hostage);
-                others.extend((0..10).map(|_| runtime::spawn(runtime::time::sleep_until(deadline))));
+                others
+                    .extend((0..10).map(|_| runtime::spawn(runtime::time::sleep_until(deadline))));
             }
             for other in others {
                 other.await.unwrap();

@@ -63,7 +63,9 @@ fn a_far_sleep_can_be_reset_to_a_near_one_and_back() {
     on_each(|| async {
         let mut pending = Box::pin(sleep(Duration::MAX));
         assert!(poll_once(pending.as_mut()).await.is_pending());
-        pending.as_mut().reset(Instant::now() + Duration::from_millis(1));
+        pending
+            .as_mut()
+            .reset(Instant::now() + Duration::from_millis(1));
         pending.as_mut().await;
         pending.as_mut().reset(Instant::now() + YEAR * 25);
         assert!(poll_once(pending.as_mut()).await.is_pending());
@@ -127,7 +129,11 @@ fn an_interval_from_the_past_catches_up() {
         for _ in 0..4 {
             every.tick().await;
         }
-        assert_eq!(start.elapsed(), Duration::ZERO, "three missed ones and one due now");
+        assert_eq!(
+            start.elapsed(),
+            Duration::ZERO,
+            "three missed ones and one due now"
+        );
         every.tick().await;
         assert!(start.elapsed() >= Duration::from_secs(1));
     });

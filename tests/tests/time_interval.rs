@@ -110,7 +110,10 @@ fn reset_puts_the_next_tick_where_it_is_told() {
         assert_eq!(ticks(&mut every, start, 2).await, [130, 230]);
         every.reset_immediately();
         let due = ticks(&mut every, start, 2).await;
-        assert!((230..232).contains(&due[0]) && (330..332).contains(&due[1]), "{due:?}");
+        assert!(
+            (230..232).contains(&due[0]) && (330..332).contains(&due[1]),
+            "{due:?}"
+        );
         let now = Instant::now();
         every.reset_after(ms(500));
         assert_eq!(ticks(&mut every, now, 2).await, [500, 600]);
@@ -136,7 +139,8 @@ fn a_tick_that_is_dropped_while_it_waits_is_not_lost() {
 fn a_period_of_zero_is_refused() {
     let message = message_of_panic(|| paused(async { interval(Duration::ZERO) }));
     assert!(message.contains("zero"), "{message}");
-    let message = message_of_panic(|| paused(async { interval_at(Instant::now(), Duration::ZERO) }));
+    let message =
+        message_of_panic(|| paused(async { interval_at(Instant::now(), Duration::ZERO) }));
     assert!(message.contains("zero"), "{message}");
 }
 

@@ -148,7 +148,10 @@ fn misuse_panics_and_says_why() {
     assert!(!message_of_panic(|| current_thread().block_on(async { resume() })).is_empty());
     assert!(!message_of_panic(|| current_thread().block_on(advance(MS))).is_empty());
     let message = message_of_panic(|| multi_thread(1).block_on(async { pause() }));
-    assert!(message.contains("current"), "{message}: it says where it works");
+    assert!(
+        message.contains("current"),
+        "{message}: it says where it works"
+    );
 }
 
 #[test]

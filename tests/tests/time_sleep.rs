@@ -23,10 +23,18 @@ fn no_sleep_ends_early() {
             let length = Duration::from_micros(micros);
             let start = std::time::Instant::now();
             sleep(length).await;
-            assert!(start.elapsed() >= length, "{:?} of {length:?}", start.elapsed());
+            assert!(
+                start.elapsed() >= length,
+                "{:?} of {length:?}",
+                start.elapsed()
+            );
             let start = std::time::Instant::now();
             runtime::spawn(sleep(length)).await.unwrap();
-            assert!(start.elapsed() >= length, "{:?} of {length:?}", start.elapsed());
+            assert!(
+                start.elapsed() >= length,
+                "{:?} of {length:?}",
+                start.elapsed()
+            );
         }
     });
 }
@@ -93,7 +101,10 @@ fn deadlines_over_many_magnitudes_are_met() {
             sleep(Duration::from_secs(seconds)).await;
             let took = before.elapsed();
             let length = Duration::from_secs(seconds);
-            assert!(took >= length && took < length + 2 * MS, "{took:?} for {length:?}");
+            assert!(
+                took >= length && took < length + 2 * MS,
+                "{took:?} for {length:?}"
+            );
             seconds *= 3;
         }
         assert!(start.elapsed() > Duration::from_secs(seconds / 3));
@@ -295,7 +306,9 @@ fn sleeps_dropped_while_they_fire_harm_nobody() {
     on_multi_thread(async {
         for round in 0..50 {
             let deadline = Instant::now() + Duration::from_micros(500);
-            let tasks: Vec<_> = (0..200).map(|_| runtime::spawn(sleep_until(deadline))).collect();
+            let tasks: Vec<_> = (0..200)
+                .map(|_| runtime::spawn(sleep_until(deadline)))
+                .collect();
             yield_now().await;
             if round % 2 == 0 {
                 spin(Duration::from_micros(400));

@@ -17,7 +17,10 @@ fn a_future_in_time_gives_its_output() {
             5
         });
         assert_eq!(output.await.unwrap(), 5);
-        assert_eq!(timeout_at(Instant::now() + SECOND, ready(6)).await.unwrap(), 6);
+        assert_eq!(
+            timeout_at(Instant::now() + SECOND, ready(6)).await.unwrap(),
+            6
+        );
     });
 }
 
@@ -33,7 +36,10 @@ fn a_late_future_gives_elapsed_and_is_dropped() {
         });
         let error = late.await.unwrap_err();
         assert_eq!(error.to_string(), "deadline has elapsed");
-        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::TimedOut);
+        assert_eq!(
+            std::io::Error::from(error).kind(),
+            std::io::ErrorKind::TimedOut
+        );
         assert_eq!(count.dropped(), 1);
         assert!(start.elapsed() >= SECOND && start.elapsed() < 2 * SECOND);
     });
@@ -43,7 +49,10 @@ fn a_late_future_gives_elapsed_and_is_dropped() {
 fn at_the_same_moment_the_future_wins() {
     paused(async {
         assert_eq!(timeout(Duration::ZERO, ready(1)).await.unwrap(), 1);
-        assert_eq!(timeout_at(Instant::now() - SECOND, ready(2)).await.unwrap(), 2);
+        assert_eq!(
+            timeout_at(Instant::now() - SECOND, ready(2)).await.unwrap(),
+            2
+        );
         assert!(timeout(Duration::ZERO, pending::<()>()).await.is_err());
         assert!(timeout(SECOND, sleep(SECOND)).await.is_ok());
     });

@@ -4,7 +4,14 @@ use super::*;
 fn nicknames_are_tidied() {
     assert_eq!(tidy_nick("  Ada   Lovelace "), Ok("Ada Lovelace".into()));
     assert_eq!(tidy_nick("\u{1f980} <b>"), Ok("\u{1f980} <b>".into()));
-    for bad in ["", "   ", "a\u{200b}b", "\u{202e}ada", "a\u{7}", &"x".repeat(25)] {
+    for bad in [
+        "",
+        "   ",
+        "a\u{200b}b",
+        "\u{202e}ada",
+        "a\u{7}",
+        &"x".repeat(25),
+    ] {
         assert_eq!(tidy_nick(bad), Err(Refusal::BadNick), "{bad:?}");
     }
 }
@@ -34,19 +41,38 @@ fn client_messages_are_told_apart_by_type() {
         parse(r#"{"type":"join","room":"a","nick":"b"}"#),
         Ok(FromClient::Join { key: None, .. })
     ));
-    assert!(matches!(parse(r#"{"type":"active"}"#), Ok(FromClient::Active)));
-    for bad in ["", "[]", "{}", r#"{"type":"say"}"#, r#"{"type":"fly"}"#, r#"{"type":"say","text":1}"#] {
+    assert!(matches!(
+        parse(r#"{"type":"active"}"#),
+        Ok(FromClient::Active)
+    ));
+    for bad in [
+        "",
+        "[]",
+        "{}",
+        r#"{"type":"say"}"#,
+        r#"{"type":"fly"}"#,
+        r#"{"type":"say","text":1}"#,
+    ] {
         assert!(parse(bad).is_err(), "{bad}");
     }
 }
 
 #[test]
 fn server_messages_have_a_type() {
-    let said = Said { id: 1, at: 2, nick: "\"<b>".into(), text: "a\nb".into() };
+    let said = Said {
+        id: 1,
+        at: 2,
+        nick: "\"<b>".into(),
+        text: "a\nb".into(),
+    };
     assert_eq!(
         FromServer::Said(&said).frame().as_str(),
         r#"{"type":"said","id":1,"at":2,"nick":"\"<b>","text":"a\nb"}"#
     );
     assert_eq!(FromServer::Pong.frame().as_str(), r#"{"type":"pong"}"#);
-    assert!(Refusal::NickTaken.frame().contains(r#""code":"nick_taken""#));
+    assert!(
+        Refusal::NickTaken
+            .frame()
+            .contains(r#""code":"nick_taken""#)
+    );
 }

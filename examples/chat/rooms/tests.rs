@@ -15,7 +15,11 @@ impl Client {
 
     fn with_length(id: u64, length: usize) -> Client {
         let (outbox, inbox) = Outbox::new(length);
-        Client { id: ClientId(id), outbox, inbox }
+        Client {
+            id: ClientId(id),
+            outbox,
+            inbox,
+        }
     }
 
     fn join(&self, rooms: &mut Rooms, room: &str, nick: &str) -> Result<Place, Refusal> {
@@ -37,7 +41,12 @@ impl Client {
     fn types(&mut self) -> Vec<String> {
         self.frames()
             .iter()
-            .map(|frame| frame["type"].as_str().expect("every frame has a type").to_string())
+            .map(|frame| {
+                frame["type"]
+                    .as_str()
+                    .expect("every frame has a type")
+                    .to_string()
+            })
             .collect()
     }
 }
@@ -105,7 +114,10 @@ fn only_the_same_key_takes_a_connection_over() {
     let mut rooms = Rooms::default();
     let [mut old, mut new, other] = [1, 2, 3].map(Client::new);
     old.join_as(&mut rooms, "Ada", "secret").unwrap();
-    assert_eq!(other.join_as(&mut rooms, "Ada", "guess"), Err(Refusal::NickTaken));
+    assert_eq!(
+        other.join_as(&mut rooms, "Ada", "guess"),
+        Err(Refusal::NickTaken)
+    );
     let place = new.join_as(&mut rooms, "Ada", "secret").unwrap();
     assert_eq!(place.members, 1);
     assert_eq!(old.inbox.end.try_recv(), Ok(End::Replaced));
@@ -140,7 +152,9 @@ fn a_room_full_of_slow_clients_empties_at_once() {
     let mut rooms = Rooms::default();
     let slow: Vec<_> = (0..50).map(|id| Client::with_length(id, 51)).collect();
     for client in &slow {
-        client.join(&mut rooms, "r", &format!("n{}", client.id.0)).unwrap();
+        client
+            .join(&mut rooms, "r", &format!("n{}", client.id.0))
+            .unwrap();
     }
     // The first has a welcome and 49 arrivals in its queue, the last one only a welcome.
     for _ in 0..60 {
@@ -186,6 +200,9 @@ fn the_number_of_rooms_is_bounded() {
     for n in 0..ROOMS {
         ada.join(&mut rooms, &n.to_string(), "Ada").unwrap();
     }
-    assert_eq!(ada.join(&mut rooms, "more", "Ada"), Err(Refusal::TooManyRooms));
+    assert_eq!(
+        ada.join(&mut rooms, "more", "Ada"),
+        Err(Refusal::TooManyRooms)
+    );
     ada.join(&mut rooms, "1", "Ada").unwrap();
 }

@@ -1,0 +1,241 @@
+//! Models of the idle protocol, each named after the race it explores (`idle.md`).
+//!
+//! Run with `RUSTFLAGS="--cfg rt_loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p executor --lib --release loom`. Queues and
+//! parkers are reduced to what the protocol relies on: a push is a store that orders nothing later, a steal
+//! begins with a fence, as those of the real deque do. Loom takes a `SeqCst` access for an `AcqRel` one, so the
+//! fences must carry the proof alone.
+
+use std::sync::Arc;
+
+use ::loom::thread;
+
+use super::*;
+use crate::sync::AtomicUsize;
+
+/// A scheduler with as much as the protocol needs.
+struct World {
+    /// What is modelled.
+    idle: Idle,
+    /// The number of slots.
+    slots: usize,
+    /// Tasks in the one queue that everybody takes from.
+    tasks: AtomicUsize,
+}
+
+impl World {
+    /// A world where the first `parked` slots sleep.
+    fn new(slots: usize, parked: usize) -> Arc<World> {
+        let world = World {
+            idle: Idle::new(slots),
+            slots,
+            tasks: AtomicUsize::new(0),
+        };
+        for slot in 0..parked {
+            let _ = world.idle.park(slot, false);
+        }
+        Arc::new(world)
+    }
+
+    /// Pushes a task and notifies.
+    fn push(&self) {
+        self.tasks.fetch_add(1, Ordering::Release);
+        self.notify();
+    }
+
+    /// What an unpark would begin is done by [`settle`](World::settle).
+    fn notify(&self) {
+        let _ = self.idle.choose(|| usize::MAX);
+    }
+
+    fn has_work(&self) -> bool {
+        self.tasks.load(Ordering::Acquire) > 0
+    }
+
+    fn steal(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let one_less = |tasks: usize| tasks.checked_sub(1);
+        self.tasks
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less)
+            .is_ok()
+    }
+
+    /// S2: stops searching, with a task in hand.
+    fn found_work(&self) {
+        if self.idle.found_work() && self.has_work() {
+            self.notify();
+        }
+    }
+
+    fn park(&self, slot: usize, searching: bool) {
+        if self.idle.park(slot, searching) == Parked::Recheck && self.has_work() {
+            self.notify();
+        }
+    }
+
+    /// One task, if a search finds one; else the worker parks.
+    fn work_or_park(&self, slot: usize, searching: bool) -> bool {
+        let searching = searching || self.idle.try_search(self.slots);
+        let found = searching && self.steal();
+        if found {
+            self.found_work();
+        } else {
+            self.park(slot, searching);
+        }
+        found
+    }
+
+    /// After the race: whoever was chosen wakes up and works until there is nothing left. Then no task may lie
+    /// in the queue while everybody sleeps, and the counts must agree with the list.
+    fn settle(&self) {
+        while let Some(slot) = (0..self.slots).find(|&slot| !self.idle.is_parked(slot)) {
+            let mut searching = true;
+            while self.work_or_park(slot, searching) {
+                searching = false;
+            }
+        }
+        assert!(
+            !self.has_work(),
+            "a task lies in the queue, and everybody sleeps"
+        );
+        let counts = self.idle.load();
+        assert_eq!(counts.searching(), 0);
+        assert_eq!(counts.parked(), self.slots as u64);
+    }
+
+    /// Whether `slot` has been chosen for what lies in the queue, or nothing lies there.
+    fn is_served_by(&self, slot: usize) -> bool {
+        !self.has_work() || !self.idle.is_parked(slot)
+    }
+}
+
+#[test]
+fn loom_push_against_park() {
+    for searching in [false, true] {
+        ::loom::model(move || {
+            let world = World::new(1, 0);
+            assert!(!searching || world.idle.try_search(1));
+            let worker = {
+                let world = Arc::clone(&world);
+                thread::spawn(move || world.park(0, searching))
+            };
+            world.push();
+            worker.join().expect("no panic");
+            assert!(!world.idle.is_parked(0), "nobody wakes up for the task");
+            world.settle();
+        });
+    }
+}
+
+#[test]
+fn loom_push_against_last_searcher() {
+    ::loom::model(|| {
+        // Slot 0 sleeps, slot 1 searches, and computes for ever on what it finds.
+        let world = World::new(2, 1);
+        assert!(world.idle.try_search(2));
+        world.push();
+        let searcher = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                assert!(world.steal());
+                world.found_work();
+            })
+        };
+        world.push();
+        searcher.join().expect("no panic");
+        assert!(
+            world.is_served_by(0),
+            "the task waits for the one that computes"
+        );
+    });
+}
+
+#[test]
+fn loom_push_against_two_searchers() {
+    ::loom::model(|| {
+        // Slot 0 sleeps, slots 1 and 2 search; one task is there, a second comes.
+        let world = World::new(3, 1);
+        for _ in 0..2 {
+            world.idle.counts.fetch_add(SEARCHING, Ordering::SeqCst);
+        }
+        world.push();
+        let searchers = [1, 2].map(|slot| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.work_or_park(slot, true))
+        });
+        world.push();
+        let found = searchers.map(|searcher| searcher.join().expect("no panic"));
+        let asleep = [0, 1, 2].iter().all(|&slot| {
+            // Who found a task computes on and looks at nothing.
+            slot > 0 && found[slot - 1] || world.idle.is_parked(slot)
+        });
+        assert!(!world.has_work() || !asleep, "everybody relied on another");
+    });
+}
+
+#[test]
+fn loom_two_pushes_two_sleepers() {
+    ::loom::model(|| {
+        let world = World::new(2, 2);
+        let pusher = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.push())
+        };
+        world.push();
+        pusher.join().expect("no panic");
+        let awake = (0..2).filter(|&slot| !world.idle.is_parked(slot)).count();
+        assert!(awake >= 1);
+        assert_eq!(world.idle.load().searching(), awake as u64);
+        world.settle();
+    });
+}
+
+#[test]
+fn loom_leave_against_choose() {
+    ::loom::model(|| {
+        // The driver has something for slot 0, and at the same time a task is pushed.
+        let world = World::new(1, 1);
+        let worker = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let searching = world.idle.leave(0) == Left::Chosen;
+                while world.work_or_park(0, searching) {}
+            })
+        };
+        world.push();
+        worker.join().expect("no panic");
+        world.settle();
+    });
+}
+
+#[test]
+fn loom_early_wake_against_choose() {
+    ::loom::model(|| {
+        // Slot 0 wakes by itself and sees that it has been chosen, before the one who chose has finished. It
+        // finds the task and computes for ever; then slot 1 must be chosen for the other task.
+        let world = World::new(2, 2);
+        // Slot 1 parked last: it is chosen first.
+        let chosen = 1;
+        let worker = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let was_chosen = !world.idle.is_parked(chosen);
+                if was_chosen && world.steal() {
+                    world.found_work();
+                }
+                was_chosen
+            })
+        };
+        world.tasks.fetch_add(1, Ordering::Release);
+        world.push();
+        if worker.join().expect("no panic") {
+            assert_eq!(
+                world.idle.load().searching(),
+                u64::from(!world.idle.is_parked(0))
+            );
+            assert!(
+                world.is_served_by(0),
+                "the task waits for the one that computes"
+            );
+        }
+    });
+}

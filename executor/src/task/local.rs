@@ -7,7 +7,7 @@
 //! **Cost.** A wake: the lock, a push, and the waker of the driving future if it is there. A set runs at most
 //! [`TICK_TASKS`] tasks before it lets the others of its thread run.
 
-use super::{Cause, JoinHandle, Meta, Owned, Runnable, Schedule, Scheduled};
+use super::{Cause, JoinHandle, Meta, Owned, Reason, Runnable, Schedule, Scheduled};
 use crate::budget;
 use crate::sync::Mutex;
 use std::cell::RefCell;
@@ -80,7 +80,9 @@ impl Schedule for Shared {
 /// let shared = Rc::new(5);
 /// let task = set.spawn_local(async move { *shared + 1 });
 /// # let mut driven = std::pin::pin!(set.run_until(task));
-/// # let Poll::Ready(output) = driven.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { panic!() };
+/// # let mut cx = Context::from_waker(Waker::noop());
+/// # assert!(driven.as_mut().poll(&mut cx).is_pending());
+/// # let Poll::Ready(output) = driven.as_mut().poll(&mut cx) else { panic!() };
 /// // `run_until` is awaited inside `block_on`, or `LocalSet::block_on` of the facade called.
 /// assert_eq!(output.expect("no panic"), 6);
 /// ```
@@ -198,11 +200,16 @@ impl Drop for LocalSet {
         // Futures that spawn in their `Drop` find the set closed; those that look for it find it.
         let _entered = self.enter();
         self.shared.owned.close();
-        self.shared.owned.cancel_all(drop);
+        // Run or cancelled, not dropped: a drop might be deferred, and the set must outlive its futures.
+        self.shared.owned.cancel_all(|task| {
+            task.run();
+        });
         loop {
             let task = self.shared.queue.lock().tasks.pop_front();
             match task {
-                Some(task) => drop(task),
+                Some(task) => {
+                    task.cancel(Reason::Cancelled);
+                }
                 // A waker on another thread may be about to push the runnable of one of our tasks.
                 None if !self.shared.owned.is_empty() => std::thread::yield_now(),
                 None => return,

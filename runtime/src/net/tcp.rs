@@ -1,5 +1,5 @@
-//! TCP: what goes with [`TcpStream`](super::TcpStream), [`TcpListener`](super::TcpListener) and
-//! [`TcpSocket`](super::TcpSocket).
+//! TCP: what goes with [`TcpStream`], [`TcpListener`] and
+//! [`TcpSocket`].
 
 /// Hidden lines of examples: `stream`, which the type in question is made of, and `peer`.
 macro_rules! setup {
@@ -14,10 +14,9 @@ macro_rules! setup {
 }
 
 mod halves;
-mod listener;
-mod socket;
-mod stream;
+pub(super) mod listener;
+pub(super) mod socket;
+pub(super) mod stream;
 
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
-#[doc(hidden)]
-pub use {listener::TcpListener, socket::TcpSocket, stream::TcpStream};
+use {listener::TcpListener, socket::TcpSocket, stream::TcpStream};

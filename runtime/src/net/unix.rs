@@ -1,5 +1,5 @@
-//! Unix domain sockets: what goes with [`UnixStream`](super::UnixStream), [`UnixListener`](super::UnixListener),
-//! [`UnixDatagram`](super::UnixDatagram) and [`UnixSocket`](super::UnixSocket).
+//! Unix domain sockets: what goes with [`UnixStream`], [`UnixListener`],
+//! [`UnixDatagram`] and [`UnixSocket`](super::UnixSocket).
 
 /// Hidden lines of examples: `stream`, which the type in question is made of, and `peer`.
 macro_rules! setup {
@@ -12,18 +12,17 @@ macro_rules! setup {
 }
 
 mod addr;
-mod datagram;
+pub(super) mod datagram;
 mod halves;
-mod listener;
-mod socket;
-mod stream;
+pub(super) mod listener;
+pub(super) mod socket;
+pub(super) mod stream;
 mod ucred;
 
 pub use addr::SocketAddr;
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use ucred::UCred;
-#[doc(hidden)]
-pub use {datagram::UnixDatagram, listener::UnixListener, socket::UnixSocket, stream::UnixStream};
+use {datagram::UnixDatagram, listener::UnixListener, stream::UnixStream};
 
 /// The number of a user, as the operating system has it.
 #[expect(non_camel_case_types, reason = "the name that C gives it")]

@@ -10,7 +10,7 @@
 //! the rest is dropped. What is guaranteed: after a signal has arrived, at least one receive succeeds.
 //!
 //! The first listener for a signal replaces what the system would do by default, for the rest of the process: after
-//! [`ctrl_c`] has been polled once, Ctrl-C no longer ends the program by itself, also when nobody listens any more. Handlers
+//! [`ctrl_c`](fn@ctrl_c) has been polled once, Ctrl-C no longer ends the program by itself, also when nobody listens any more. Handlers
 //! that were installed before, by other crates or libraries, are still called.
 
 mod ctrl_c;

@@ -88,7 +88,11 @@ impl<'a> Builder<'a> {
         F: Future + 'static,
         F::Output: 'static,
     {
-        Ok(executor::task::spawn_local_at(future, location(), self.owned_name()))
+        Ok(executor::task::spawn_local_at(
+            future,
+            location(),
+            self.owned_name(),
+        ))
     }
 
     /// Runs a closure that blocks; see [`spawn_blocking`](super::spawn_blocking).
@@ -120,6 +124,8 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        Ok(handle.executor.spawn_blocking(f, location(), self.owned_name()))
+        Ok(handle
+            .executor
+            .spawn_blocking(f, location(), self.owned_name()))
     }
 }

@@ -36,7 +36,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    current().spawn(future, location(), None)
+    let location = location();
+    let spawned =
+        executor::Handle::with_current(|handle| Some(handle?.spawn(future, location, None)));
+    spawned.unwrap_or_else(|| panic!("{NO_RUNTIME}"))
 }
 
 /// Runs a closure that blocks, or computes for long, on a pool of threads made for that.

@@ -115,7 +115,9 @@ impl<T: 'static> LocalKey<T> {
         F: FnOnce(&T) -> R,
     {
         let error = AccessError { private: () };
-        let called = self.value.try_with(|value| Some(f(value.borrow().as_ref()?)));
+        let called = self
+            .value
+            .try_with(|value| Some(f(value.borrow().as_ref()?)));
         called.ok().flatten().ok_or(error)
     }
 
@@ -148,7 +150,10 @@ impl<'a, T: 'static> Scope<'a, T> {
             Ok(mut value) => std::mem::swap(&mut *value, place),
             Err(_) => panic!("a task-local cannot be set while it is read"),
         });
-        assert!(swapped.is_ok(), "a task-local cannot be set while its thread ends");
+        assert!(
+            swapped.is_ok(),
+            "a task-local cannot be set while its thread ends"
+        );
         Scope { key, place }
     }
 }
@@ -215,7 +220,9 @@ impl<T: 'static, F: Future> Future for TaskLocalFuture<T, F> {
         let mut this = self.project();
         let _scope = Scope::enter(this.key, this.value);
         let future = this.future.as_mut().as_pin_mut();
-        let output = future.expect("a future is not polled after it completed").poll(cx);
+        let output = future
+            .expect("a future is not polled after it completed")
+            .poll(cx);
         if output.is_ready() {
             this.future.set(None);
         }

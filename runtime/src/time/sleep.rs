@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use timer::{Entry, Handle, Shutdown};
@@ -175,8 +175,8 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let outcome = ready!(self.get_mut().entry.poll_elapsed(cx));
-        Poll::Ready(require_running(outcome))
+        let outcome = self.get_mut().entry.poll_elapsed(cx);
+        outcome.map(require_running)
     }
 }
 

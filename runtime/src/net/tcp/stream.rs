@@ -15,7 +15,7 @@ use crate::net::{ToSocketAddrs, os};
 /// A TCP connection.
 ///
 /// Made by [`connect`](TcpStream::connect), or by [`TcpListener::accept`](crate::net::TcpListener::accept). Read and write
-/// through its own methods, or through [`AsyncRead`](crate::io::AsyncRead) and [`AsyncWrite`](crate::io::AsyncWrite). Dropping
+/// through its own methods, or through [`AsyncRead`] and [`AsyncWrite`]. Dropping
 /// it closes the connection; [`shutdown`](TcpStream::shutdown) ends only the writing direction.
 ///
 /// # Examples

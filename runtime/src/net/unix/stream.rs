@@ -14,7 +14,7 @@ use crate::net::stream::{either, names::*, reading, whole, writing};
 ///
 /// Made by [`connect`](UnixStream::connect), [`pair`](UnixStream::pair) or
 /// [`UnixListener::accept`](crate::net::UnixListener::accept). Read and write through its own methods, or through
-/// [`AsyncRead`](crate::io::AsyncRead) and [`AsyncWrite`](crate::io::AsyncWrite).
+/// [`AsyncRead`] and [`AsyncWrite`].
 ///
 /// # Examples
 ///

@@ -1,0 +1,151 @@
+// Runs every example but the chat, and checks what a reader would see.
+
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { assert, check, equal, finish, serve, sleep, start, talk, within } from "./support.mjs";
+
+const run = promisify(execFile);
+const curl = async (...args) => (await run("curl", ["--silent", "--show-error", "--max-time", "10", ...args])).stdout;
+
+/** Runs an example to its end, and looks for each pattern in what it printed. */
+async function prints(name, ...patterns) {
+  const example = start(name);
+  equal(await example.end(), 0, `the exit status of ${name}, which printed\n${example.output}\n`);
+  for (const pattern of patterns) assert(pattern.test(example.output), `${name} did not print ${pattern}:\n${example.output}`);
+  return example.output;
+}
+
+await check("hello", async () => void await prints("hello", /hello, world!/, /hello, runtime!/, /hello, reader!/, /greeted 18 letters/));
+
+await check("concurrency", async () => {
+  const output = await prints("concurrency", /one after the other/, /join!/, /spawn/);
+  const [, ...times] = output.match(/took (\d+) ms[^]*took (\d+) ms[^]*took (\d+) ms/).map(Number);
+  assert(times[0] >= 60 && times[1] >= 30 && times[2] >= 30, `too early: ${times}`);
+});
+
+await check("non_blocking", async () => void await prints("non_blocking", /would block.*\n\(the other side sends "first"\)\nreadable/, /read: "second"/, /the other side closed/));
+
+await check("event_loop", async () => {
+  const output = await prints("event_loop", /by hand:/, /on the runtime:/);
+  equal(output.match(/closed after 2\d bytes/g)?.length, 6, "sockets that were read to the end");
+});
+
+await check("callbacks", async () => void await prints("callbacks", /nested callbacks: 22/, /futures: 22/, /weather in Atlantis/, /ended after 2 calls/, /back to a callback: Ok\(19\)/));
+
+await check("promise", async () => void await prints("promise", /another thread: Ok\(42\)/, /another task: Err\(Broken\)/, /Ok\("known before anyone asked"\)/));
+
+await check("stream", async () => void await prints("stream", /producer: here is 5\nconsumer: got 5\nsquares: \[25, 16, 9, 4, 1\]/, /channel: by two values/));
+
+await check("mixed", async () => {
+  const output = await prints("mixed", /in the task/, /yield_now/, /block_in_place/, /spawn_blocking/);
+  return output.split("\n").slice(3).map((line) => line.trim().replace(/\s+/g, " ")).filter(Boolean).join("; ");
+});
+
+await check("udp, both ends", async () => void await prints("udp", /one -> ONE/, /five -> FIVE/, /lost one/));
+
+await check("udp, the server", async () => {
+  const server = await serve("udp");
+  const socket = createSocket("udp4");
+  for (const text of ["hello", "again"]) {
+    socket.send(text, server.port, "127.0.0.1");
+    const [answer] = await within(5000, once(socket, "message"), "an answer");
+    equal(answer.toString(), text.toUpperCase(), "the answer");
+  }
+  socket.close();
+});
+
+const echo = await serve("echo");
+const large = "0123456789abcdef".repeat(20_000);
+
+await check("echo", async () => {
+  equal(await talk(echo.port, "hello"), "hello", "the echo");
+  const echoes = await Promise.all(Array.from({ length: 50 }, (_, n) => talk(echo.port, `number ${n}`)));
+  echoes.forEach((text, n) => equal(text, `number ${n}`, "the echo"));
+  assert(await talk(echo.port, large) === large, "a large echo differs");
+});
+
+await check("echo: a port that is taken, an address that is none", async () => {
+  const second = start("echo", "127.0.0.1", echo.port);
+  equal(await second.end(), 1, "the exit status");
+  assert(/error: port \d+ on 127.0.0.1 is taken/.test(second.output), second.output);
+  const bad = start("echo", "nowhere");
+  equal(await bad.end(), 2, "the exit status");
+  assert(/"nowhere" is not an IP address[^]*usage:/.test(bad.output), bad.output);
+});
+
+await check("proxy: copies both ways", async () => {
+  const proxy = await serve("proxy", `127.0.0.1:${echo.port}`);
+  equal(await talk(proxy.port, "through the proxy"), "through the proxy", "the echo");
+  assert(await talk(proxy.port, large) === large, "a large echo differs");
+  await proxy.saw(/17 bytes up, 17 bytes down/);
+});
+
+await check("proxy: closes idle connections", async () => {
+  const proxy = await serve("proxy", `127.0.0.1:${echo.port}`, "0.3");
+  equal(await within(5000, talk(proxy.port, "then nothing", { keepOpen: true }), "the close"), "then nothing", "the echo");
+  await proxy.saw(/nothing moved for 300ms/);
+});
+
+await check("proxy: a target that does not answer", async () => {
+  // A port that was free a moment ago.
+  const closed = await serve("echo");
+  closed.signal("SIGKILL");
+  await closed.end();
+  const proxy = await serve("proxy", `127.0.0.1:${closed.port}`);
+  equal(await talk(proxy.port, "anybody?").catch(() => ""), "", "the echo");
+  await proxy.saw(/cannot reach 127.0.0.1/);
+});
+
+const http = await serve("http");
+const url = `http://127.0.0.1:${http.port}`;
+
+await check("http, with curl", async () => {
+  equal(await curl(`${url}/`), "Hello, world!\n", "the page");
+  equal(await curl(`${url}/hello/Ada`), "Hello, Ada!\n", "the greeting");
+  equal(await curl(`${url}/echo`, "--data-binary", "say it again"), "say it again", "the echo");
+  const status = ["--output", "/dev/null", "--write-out", "%{http_code} %{num_connects}\n"];
+  equal(await curl(...status, `${url}/nothing`), "404 1\n", "a path that is not there");
+  equal(await curl(...status, "--request", "DELETE", `${url}/`), "405 1\n", "a method that is not there");
+  equal(await curl(...status, `${url}/`, ...status, `${url}/`), "200 1\n200 0\n", "keep-alive");
+});
+
+await check("http: a body that is too large", async () => {
+  equal(await curl("--write-out", "%{http_code}", "--output", "/dev/null", `${url}/echo`, "--data-binary", "x".repeat(70_000)), "413", "the status");
+});
+
+await check("http, with wrk", async () => {
+  const { stdout } = await run("wrk", ["-t1", "-c64", "-d2s", `${url}/`]);
+  assert(!/Non-2xx|Socket errors/.test(stdout), stdout);
+  const [, rate] = stdout.match(/Requests\/sec:\s+([\d.]+)/);
+  assert(Number(rate) > 100, stdout);
+  return `${Math.round(Number(rate))} requests/s`;
+});
+
+await check("shutdown: lets requests finish, refuses new ones", async () => {
+  const server = await serve("shutdown");
+  const working = talk(server.port, "600\n");
+  const idle = talk(server.port, "", { keepOpen: true });
+  await sleep(200);
+  server.signal("SIGINT");
+  await server.saw(/finishing 2 connections/);
+  const refused = await talk(server.port, "1\n").then(() => false, () => true);
+  assert(refused, "a connection was accepted after Ctrl-C");
+  equal(await idle, "closing\n", "an idle connection");
+  // The client has said that it sends no more, so the server has nothing to tell it afterwards.
+  assert((await working).startsWith("worked 600 ms\n"), "the request did not finish");
+  equal(await server.end(), 0, "the exit status");
+});
+
+await check("shutdown: does not wait for ever", async () => {
+  const server = await serve("shutdown");
+  const working = talk(server.port, "60000\n").catch(() => "");
+  await sleep(200);
+  server.signal("SIGINT");
+  await server.saw(/1 did not finish in time/);
+  equal(await server.end(), 0, "the exit status");
+  await working;
+});
+
+finish();
