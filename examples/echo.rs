@@ -8,7 +8,6 @@
 use std::io;
 use std::time::Duration;
 
-use runtime::io::{AsyncReadExt, AsyncWriteExt};
 use runtime::net::TcpStream;
 use runtime_examples::{exit_with_usage, listen_address, listen_or_exit};
 

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
-use crate::{process, stats};
+use crate::process::Switches;
+use crate::stats;
 
 /// The first argument of a client process.
 pub const FLAG: &str = "--client";
@@ -321,7 +322,7 @@ fn churn(address: SocketAddr, count: usize) {
 
 fn observe(pid: u32, quiet: Duration, window: Duration) {
     std::thread::sleep(quiet);
-    let before = process::context_switches(pid);
+    let before = Switches::of(pid);
     std::thread::sleep(window);
-    report(&format!("done {}", process::context_switches(pid) - before));
+    report(&format!("done {}", Switches::of(pid).since(&before)));
 }

@@ -1,6 +1,8 @@
 //! What the kernel says of a process: CPU time, memory, context switches.
 
-use std::fs;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -25,20 +27,42 @@ pub fn resident_bytes() -> u64 {
     kibibytes * 1024
 }
 
-/// Returns how often the threads of a process have been switched, voluntarily or not.
-///
-/// Counts the threads alive now; a process whose threads come and go is not idle anyway, and its
-/// new threads bring their own switches.
-pub fn context_switches(pid: u32) -> u64 {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is alive");
-    threads
-        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok())
-        .map(|status| {
-            status
+/// How often each thread of a process has been switched, voluntarily or not.
+#[derive(Debug)]
+pub struct Switches(HashMap<OsString, u64>);
+
+impl Switches {
+    /// Reads the counters of a process's threads.
+    pub fn of(pid: u32) -> Self {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is alive");
+        let count = |thread: &DirEntry| {
+            let status = fs::read_to_string(thread.path().join("status")).ok()?;
+            let counters = status
                 .lines()
-                .filter(|line| line.contains("ctxt_switches:"))
-                .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
-                .sum::<u64>()
-        })
-        .sum()
+                .filter(|line| line.contains("ctxt_switches:"));
+            Some(
+                counters
+                    .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+                    .sum(),
+            )
+        };
+        Self(
+            threads
+                .flatten()
+                .filter_map(|thread| Some((thread.file_name(), count(&thread)?)))
+                .collect(),
+        )
+    }
+
+    /// Returns how many switches there have been since `earlier`; a thread that has ended since
+    /// counts as one.
+    pub fn since(&self, earlier: &Self) -> u64 {
+        let ended = earlier
+            .0
+            .keys()
+            .filter(|thread| !self.0.contains_key(*thread))
+            .count();
+        let switched = |(thread, now): (&OsString, &u64)| now - earlier.0.get(thread).unwrap_or(&0);
+        ended as u64 + self.0.iter().map(switched).sum::<u64>()
+    }
 }

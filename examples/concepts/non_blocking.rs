@@ -8,7 +8,6 @@
 use std::io;
 use std::time::Duration;
 
-use runtime::io::AsyncWriteExt;
 use runtime::net::{TcpListener, TcpStream};
 use runtime::time::sleep;
 

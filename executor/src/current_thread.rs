@@ -4,7 +4,8 @@
 //! of the same runtime poll their own roots when these are woken, and take over the slot when it becomes free. Between
 //! two calls of `block_on` no task runs.
 //!
-//! The root is polled whenever it was woken, and at least one task runs between two polls of it.
+//! The root takes its turn with the tasks: when it was woken, up to `event_interval` tasks that were ready run before it is polled
+//! again, as in Tokio; so a root that yields lets the others run.
 
 use crate::block_on::{Driven, Root, Seated};
 use crate::idle::Left;
@@ -24,9 +25,6 @@ pub(crate) fn drive<F: Future>(
 ) -> Option<F::Output> {
     let root = Arc::clone(&driven.root);
     loop {
-        if let Poll::Ready(output) = driven.poll_if_woken() {
-            return Some(output);
-        }
         if shared.is_closing() {
             return None;
         }
@@ -38,6 +36,9 @@ pub(crate) fn drive<F: Future>(
         // A seat given back before we were on the list wakes nobody: look again.
         if let Some(seated) = Seated::take(shared, Role::CurrentThread, &root) {
             return drive_seated(shared, seated.worker(), driven);
+        }
+        if let Poll::Ready(output) = driven.poll_if_woken() {
+            return Some(output);
         }
         if !root.is_woken() && !shared.is_closing() {
             thread::park();
@@ -65,32 +66,40 @@ fn drive_seated<F: Future>(
     let config = &shared.config;
     let root = Arc::clone(&driven.root);
     let mut tick: u32 = 0;
-    loop {
+    let mut looked: u32 = 0;
+    'root: loop {
+        if tick.wrapping_sub(looked) >= config.event_interval {
+            looked = tick;
+            worker.look_at_driver();
+        }
         if let Poll::Ready(output) = driven.poll_if_woken() {
             return Some(output);
         }
-        tick = tick.wrapping_add(1);
-        if tick.is_multiple_of(config.event_interval) {
-            worker.look_at_driver();
-        }
-        // Relaxed: raised with an unpark, or found a turn later.
-        let signal = worker.own().signal.load(Ordering::Relaxed);
-        if signal != 0 && worker.heed(signal) {
-            return None;
-        }
-        let injected_first = tick.is_multiple_of(config.injector_interval) || shared.take_urgent();
-        let injected = if injected_first {
-            shared.pop_injected(true)
-        } else {
-            None
-        };
-        let task = injected
-            .or_else(|| worker.next_local())
-            .or_else(|| worker.pop_injected_batch());
-        if let Some(task) = task {
-            worker.run_task(task);
-        } else if !root.is_woken() {
-            park(shared, worker, &root);
+        for _ in 0..config.event_interval {
+            // Relaxed: raised with an unpark, or found a turn later.
+            let signal = worker.own().signal.load(Ordering::Relaxed);
+            if signal != 0 && worker.heed(signal) {
+                return None;
+            }
+            tick = tick.wrapping_add(1);
+            let injected_first =
+                tick.is_multiple_of(config.injector_interval) || shared.take_urgent();
+            let injected = if injected_first {
+                shared.pop_injected(true)
+            } else {
+                None
+            };
+            let task = injected
+                .or_else(|| worker.next_local())
+                .or_else(|| worker.pop_injected_batch());
+            if let Some(task) = task {
+                worker.run_task(task);
+                continue;
+            }
+            if !root.is_woken() {
+                park(shared, worker, &root);
+            }
+            continue 'root;
         }
     }
 }

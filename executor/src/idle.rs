@@ -114,9 +114,10 @@ impl Idle {
             last
         };
         let slot = sleepers[at] as usize;
-        self.remove(&mut sleepers, slot);
-        // N4. Ordering: SeqCst, one total order with the loads of N1 and P3.
+        // N4, before N5. Ordering: SeqCst, one total order with the loads of N1 and P3.
         self.counts.fetch_add(SEARCHING - PARKED, Ordering::SeqCst);
+        // N5.
+        self.remove(&mut sleepers, slot);
         Some(slot)
     }
 
@@ -128,7 +129,7 @@ impl Idle {
         if let Some(&moved) = sleepers.get(at) {
             self.place[moved as usize].store(at as u32, Ordering::Relaxed);
         }
-        // Ordering: Release pairs with the Acquire load in `is_parked`.
+        // Ordering: Release pairs with the Acquire load in `is_parked`: who was chosen sees itself counted (N4).
         self.place[slot].store(NOWHERE, Ordering::Release);
     }
 

@@ -69,6 +69,10 @@ pub trait Park: Send + Sync + fmt::Debug + 'static {
         let _ = slot;
     }
 
+    /// Says that a guest's last dispatch woke tasks that others have to run, so that it should not be the one who waits for
+    /// events.
+    fn passed_on(&self) {}
+
     /// Called once, when the last thread has ended during shutdown.
     fn close(&self) {}
 }

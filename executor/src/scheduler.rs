@@ -42,6 +42,7 @@ use crossbeam_utils::CachePadded;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -116,6 +117,15 @@ impl Config {
     pub fn slots(&self) -> usize {
         let (workers, spares, guests) = self.layout();
         workers + spares + guests
+    }
+
+    /// The slots of guests; none on the current-thread flavor, whose only thread does everything.
+    pub fn guest_slots(&self) -> Range<usize> {
+        let (workers, spares, guests) = self.layout();
+        match self.flavor {
+            Flavor::MultiThread => workers + spares..workers + spares + guests,
+            Flavor::CurrentThread => 0..0,
+        }
     }
 
     /// Slots for workers, for spares, for threads inside `block_on`.

@@ -480,6 +480,7 @@ impl Worker {
         self.shared.park.dispatch(self.slot);
         self.dispatching.set(false);
         if self.sent_away.replace(0) > 0 {
+            self.shared.park.passed_on();
             self.shared.injected();
         }
         // One task is for this thread; more than one is work for others too.

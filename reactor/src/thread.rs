@@ -67,7 +67,7 @@ impl State {
         self.asleep.swap(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let recheck = may_sleep() || bug::THREAD_NO_RECHECK;
-        if !recheck || self.stop.load(Ordering::SeqCst) {
+        if !recheck || self.is_stopped() {
             self.asleep.swap(false, Ordering::SeqCst);
             return false;
         }
@@ -79,6 +79,19 @@ impl State {
     fn must_wake(&self) -> bool {
         // Ordering: SeqCst, as above.
         self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst)
+    }
+
+    /// Asks the thread to end; it must be unparked afterwards.
+    fn stop(&self) {
+        // Ordering: SeqCst, and the fence, as in `fall_asleep`: either the thread sees `stop`, or we see it asleep.
+        self.stop.swap(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.must_wake();
+    }
+
+    fn is_stopped(&self) -> bool {
+        // Ordering: SeqCst, as `asleep`.
+        self.stop.load(Ordering::SeqCst)
     }
 }
 
@@ -145,9 +158,7 @@ impl ReactorThread {
 
     /// Asks the thread to end, without waiting for it.
     pub fn stop(&self) {
-        // Ordering: SeqCst, as `asleep`.
-        self.state.stop.swap(true, Ordering::SeqCst);
-        self.state.must_wake();
+        self.state.stop();
         self.thread.unpark();
         self.reactor.interrupt();
     }
@@ -182,8 +193,7 @@ impl<W: Watch> Guarantor<W> {
         let mut quiet = 0;
         let mut turns = self.reactor.turns();
         loop {
-            // Ordering: SeqCst, as `asleep`.
-            if self.state.stop.load(Ordering::SeqCst) {
+            if self.state.is_stopped() {
                 return;
             }
             // R1.
@@ -225,20 +235,13 @@ impl<W: Watch> Guarantor<W> {
                 .state
                 .fall_asleep(|| reactor.is_held() && watch.is_idle())
             {
+                // Once: whoever roused the thread since R1, for a deadline say, has left a token and not seen `asleep`.
                 match look.deadline {
                     Some(at) => thread::park_timeout(left(at)),
-                    None => self.sleep(),
+                    None => thread::park(),
                 }
                 self.state.must_wake();
             }
-        }
-    }
-
-    /// Sleeps until `asleep` is cleared.
-    fn sleep(&self) {
-        // Ordering: SeqCst, as `asleep`.
-        while self.state.asleep.load(Ordering::SeqCst) {
-            thread::park();
         }
     }
 
@@ -255,11 +258,13 @@ impl<W: Watch> Guarantor<W> {
                 self.watch.rouse_one();
                 return;
             }
-            // Ordering: SeqCst, as `asleep`.
-            if failed || self.state.stop.load(Ordering::SeqCst) {
+            if failed || self.state.is_stopped() {
                 return;
             }
             self.watch.look(Instant::now());
         }
     }
 }
+
+#[cfg(all(test, rt_loom))]
+mod loom;

@@ -338,8 +338,9 @@ impl Builder {
             around: None,
         };
         let slots = config.slots();
+        let guests = config.guest_slots();
         let timer = timer::Handle::new(slots, clock, charge);
-        let driver = Driver::new(reactor.clone(), timer.clone(), slots);
+        let driver = Driver::new(reactor.clone(), timer.clone(), slots, guests);
         config.around = Some(Arc::new(move |body: &mut dyn FnMut()| {
             let _entered = (reactor.enter(), timer.enter());
             sharpen_timers();

@@ -7,6 +7,14 @@
 //! What is gathered lies in a *batch*, one a slot, from which wakers are taken one by one: when one of them blocks, the
 //! reactor thread takes the rest.
 //!
+//! # Who waits: a worker, or the guest
+//!
+//! The thread that waits should be the one that the event is for. For a server that is a worker, even if the future inside `block_on`
+//! accepts the connections; for a program whose `main` future talks to a socket itself it is the guest. So a guest
+//! waits only while it is *favoured*: when the last [`FAVOUR_AFTER`] dispatches of workers each woke the future inside
+//! `block_on` and nothing else. Then workers leave the duty to it. The first event that it must pass on to a worker ends that; so does its leaving,
+//! and the reactor thread when nobody has waited for a period.
+//!
 //! **Cost.** Parking with nothing in the shard: no clock read; one swap for the duty, one system call. A deadline in the
 //! shard costs one clock read.
 
@@ -14,11 +22,12 @@ use crossbeam_utils::CachePadded;
 use executor::{Gathered, Park, Parker, Sleep, Unparked, WeakHandle};
 use parking_lot::Mutex;
 use reactor::{Events, Look, ReactorThread, Watch};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -28,10 +37,15 @@ use timer::ServeGuard;
 const LOOK_INTERVAL: Duration = Duration::from_micros(50);
 /// How late a timer of a live slot may be before the reactor thread fires it.
 const OVERDUE: Duration = Duration::from_micros(500);
+/// How many dispatches in a row must be for the future inside `block_on` alone before its thread does the waiting. A guess: a
+/// handful, so that a server's accept loop is not mistaken for a client.
+const FAVOUR_AFTER: u32 = 8;
 /// Nobody sleeps inside the driver.
 const NOBODY: usize = usize::MAX;
 
 thread_local! {
+    /// The guest that this thread unparked last; to tell whom a dispatch was for.
+    static ROUSED_GUEST: Cell<usize> = const { Cell::new(NOBODY) };
     /// Tells the timers which shard this thread serves.
     static SERVING: RefCell<Option<ServeGuard>> = const { RefCell::new(None) };
 }
@@ -58,6 +72,12 @@ pub(crate) struct Driver {
     batches: Box<[CachePadded<Mutex<Batch>>]>,
     /// The slot whose thread waits for I/O, or `NOBODY`.
     in_driver: CachePadded<AtomicUsize>,
+    /// The guest that is to wait for I/O, or `NOBODY`. A hint: a stale value costs a hand-over, or a wait of one period.
+    favoured: CachePadded<AtomicUsize>,
+    /// How many dispatches in a row woke one guest and nothing else.
+    streak: AtomicU32,
+    /// Which slots are guests'.
+    guests: Range<usize>,
     /// The executor whose threads sleep here; set once it is there.
     executor: OnceLock<WeakHandle>,
     /// The reactor thread; none on the current-thread flavor.
@@ -73,7 +93,12 @@ impl fmt::Debug for Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(reactor: reactor::Handle, timer: timer::Handle, slots: usize) -> Arc<Driver> {
+    pub(crate) fn new(
+        reactor: reactor::Handle,
+        timer: timer::Handle,
+        slots: usize,
+        guests: Range<usize>,
+    ) -> Arc<Driver> {
         let batch = || {
             CachePadded::new(Mutex::new(Batch {
                 events: Events::new(),
@@ -87,6 +112,9 @@ impl Driver {
             parkers: (0..slots).map(|_| Parker::new()).collect(),
             batches: (0..slots).map(|_| batch()).collect(),
             in_driver: CachePadded::new(AtomicUsize::new(NOBODY)),
+            favoured: CachePadded::new(AtomicUsize::new(NOBODY)),
+            streak: AtomicU32::new(0),
+            guests,
             executor: OnceLock::new(),
             guarantor: OnceLock::new(),
         });
@@ -125,6 +153,33 @@ impl Driver {
         }
         let executor = self.executor.get().and_then(WeakHandle::upgrade);
         executor.is_some_and(|executor| !executor.is_blocking_pool_busy())
+    }
+
+    /// Whether the thread of `slot` should wait for I/O if nobody does.
+    fn may_wait(&self, slot: usize) -> bool {
+        // Relaxed: a hint.
+        let favoured = self.favoured.load(Ordering::Relaxed);
+        favoured == slot || (favoured == NOBODY && !self.guests.contains(&slot))
+    }
+
+    fn favour(&self, guest: usize) {
+        // Relaxed: a hint.
+        if self.favoured.load(Ordering::Relaxed) != guest {
+            self.favoured.store(guest, Ordering::Relaxed);
+        }
+    }
+
+    /// Learns from a worker's dispatch for whom the events are.
+    fn learn(&self, woken: usize) {
+        let guest = ROUSED_GUEST.replace(NOBODY);
+        // Relaxed: hints.
+        if woken == 1 && guest != NOBODY {
+            if self.streak.fetch_add(1, Ordering::Relaxed) + 1 >= FAVOUR_AFTER {
+                self.favour(guest);
+            }
+        } else if woken > 0 && self.streak.load(Ordering::Relaxed) != 0 {
+            self.streak.store(0, Ordering::Relaxed);
+        }
     }
 
     /// One turn of the reactor for `slot`; `None` if another thread has the duty.
@@ -209,11 +264,15 @@ impl Park for Driver {
                 }
             }
         };
-        if let Some(Gathered::Something) = self.turn(slot, timeout).or_else(|| {
-            self.parkers[slot].sleep(timeout);
+        let turn = if self.may_wait(slot) {
+            self.turn(slot, timeout)
+        } else {
             None
-        }) {
-            return Gathered::Something;
+        };
+        match turn {
+            Some(Gathered::Something) => return Gathered::Something,
+            Some(Gathered::Nothing) => {}
+            None => self.parkers[slot].sleep(timeout),
         }
         let is_due = timeout.is_some() && self.timer.is_due(slot, self.timer.clock().now());
         gathered(is_due)
@@ -249,6 +308,9 @@ impl Park for Driver {
             }
         }
         let mut woken = self.wake_batch(slot);
+        if !self.guests.contains(&slot) {
+            self.learn(woken);
+        }
         if self.timer.next(slot).is_some() {
             let now = self.timer.clock().now();
             self.timer.fire(slot, now, &mut |waker| {
@@ -260,6 +322,9 @@ impl Park for Driver {
     }
 
     fn unpark(&self, slot: usize) {
+        if self.guests.contains(&slot) {
+            ROUSED_GUEST.set(slot);
+        }
         if self.parkers[slot].unpark() == Unparked::InterruptDriver {
             self.reactor.interrupt();
         }
@@ -277,7 +342,20 @@ impl Park for Driver {
         }
     }
 
+    fn passed_on(&self) {
+        self.streak.store(0, Ordering::Relaxed);
+        self.favour(NOBODY);
+    }
+
     fn retire(&self, slot: usize) {
+        // Relaxed: a hint.
+        if self.favoured.load(Ordering::Relaxed) == slot {
+            self.passed_on();
+            let executor = self.executor.get().and_then(WeakHandle::upgrade);
+            if let Some(executor) = executor {
+                executor.rouse_one();
+            }
+        }
         let _ = SERVING.try_with(|serving| serving.take());
         // The shard has no thread any more: the reactor thread must know its next deadline.
         if self.timer.next(slot).is_some()
@@ -418,6 +496,9 @@ impl Watch for Watchman {
     }
 
     fn rouse_one(&self) {
+        if let Some(driver) = self.driver.upgrade() {
+            driver.passed_on();
+        }
         if let Some(executor) = self.executor.upgrade() {
             executor.rouse_one();
         }

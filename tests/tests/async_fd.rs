@@ -19,6 +19,9 @@ fn a_pipe_is_read_when_there_is_something() {
     on_each(|| async {
         let (reads, writes) = pipe();
         let reads = AsyncFd::new(reads).unwrap();
+        // A fresh source counts as ready until an attempt shows that it is not.
+        let early = reads.try_io(Interest::READABLE, |fd| Ok(read(fd, &mut [0; 3])?));
+        assert_eq!(early.unwrap_err().kind(), ErrorKind::WouldBlock);
         assert!(poll_once(Box::pin(reads.readable())).await.is_pending());
         let reader = runtime::spawn(async move {
             let mut all = Vec::new();
@@ -90,6 +93,11 @@ fn several_tasks_wait_for_one_descriptor() {
     on_each(|| async {
         let (reads, writes) = pipe();
         let reads = Arc::new(AsyncFd::new(reads).unwrap());
+        assert!(
+            reads
+                .try_io(Interest::READABLE, |fd| Ok(read(fd, &mut [0; 1])?))
+                .is_err()
+        );
         let waiting: Vec<_> = (0..10)
             .map(|_| {
                 let reads = reads.clone();
@@ -125,12 +133,17 @@ fn the_end_of_a_pipe_is_readiness() {
         let (reads, writes) = pipe();
         let reads = AsyncFd::new(reads).unwrap();
         let waiting = runtime::spawn(async move {
-            let guard = reads.ready(Interest::READABLE).await.unwrap();
-            guard.ready().is_read_closed()
+            loop {
+                let mut guard = reads.ready(Interest::READABLE).await.unwrap();
+                if guard.ready().is_read_closed() {
+                    return;
+                }
+                guard.clear_ready();
+            }
         });
         runtime::task::yield_now().await;
         drop(writes);
-        assert!(waiting.await.unwrap());
+        waiting.await.unwrap();
 
         let (reads, writes) = pipe();
         let writes = AsyncFd::with_interest(writes, Interest::WRITABLE).unwrap();

@@ -19,8 +19,9 @@ fn lines_go_in_and_out() {
                 stdout.write_all(answer.as_bytes()).await.unwrap();
                 stdout.flush().await.unwrap();
             }
-            io::stderr().write_all(b"over and out").await.unwrap();
-            io::stderr().flush().await.unwrap();
+            let mut stderr = io::stderr();
+            stderr.write_all(b"over and out").await.unwrap();
+            stderr.flush().await.unwrap();
         });
     };
     if let Some(mut child) = child::start("lines_go_in_and_out", body) {

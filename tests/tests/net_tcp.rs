@@ -484,6 +484,7 @@ fn readable_wakes_several_tasks() {
     on_each(|| async {
         let (one, other) = connected().await;
         let other = Arc::new(other);
+        assert!(other.try_read(&mut [0]).is_err(), "nothing is there yet");
         let waiting: Vec<_> = (0..5)
             .map(|_| {
                 let other = other.clone();

@@ -234,6 +234,10 @@ fn a_hostile_waker_in_the_reactor_loses_no_other_wake() {
             for (_, waker) in hostile::wakers() {
                 let (stream, mut peer) = runtime::net::UnixStream::pair().unwrap();
                 let (other, mut other_peer) = runtime::net::UnixStream::pair().unwrap();
+                // A fresh source counts as ready until an attempt shows that it is not.
+                for fresh in [&stream, &other] {
+                    assert!(fresh.try_read(&mut [0]).is_err());
+                }
                 let _ = catch_unwind(AssertUnwindSafe(|| {
                     let poll = stream.poll_read_ready(&mut Context::from_waker(&waker));
                     assert!(poll.is_pending());

@@ -244,6 +244,7 @@ impl Clock {
     /// Returns the first tick that is not before `deadline`: what to wait for.
     ///
     /// An instant more than 584 years after the clock was made gives [`Ticks::NEVER`].
+    #[inline]
     pub fn ticks_after(&self, deadline: Instant) -> Ticks {
         match self.nanos(deadline) {
             Some(nanos) => Ticks(nanos.div_ceil(NANOS_PER_TICK)),
@@ -252,6 +253,7 @@ impl Clock {
     }
 
     /// Returns the last tick that is not after `now`: what has come.
+    #[inline]
     pub fn ticks_before(&self, now: Instant) -> Ticks {
         let nanos = self.nanos(now).unwrap_or(u64::MAX);
         Ticks(nanos / NANOS_PER_TICK)
@@ -265,6 +267,7 @@ impl Clock {
 
     /// Returns the nanoseconds from tick 0 to `instant`: 0 if it is earlier, `None` if a u64 cannot
     /// hold them.
+    #[inline]
     fn nanos(&self, instant: Instant) -> Option<u64> {
         let since = instant.saturating_duration_since(self.base);
         since

@@ -27,6 +27,7 @@ impl List {
     }
 
     /// Appends timer `index`, which is in no list.
+    #[inline]
     pub(crate) fn push_back(&mut self, slab: &mut Slab, index: u32) {
         if self.head == NIL {
             self.head = index;
@@ -44,6 +45,7 @@ impl List {
     }
 
     /// Takes out timer `index`, which is in this list.
+    #[inline]
     pub(crate) fn unlink(&mut self, slab: &mut Slab, index: u32) {
         let node = slab.node(index);
         let (previous, next) = (node.previous, node.next);

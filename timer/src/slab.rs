@@ -115,15 +115,18 @@ impl Slab {
         self.pages.iter().filter(|p| !p.nodes.is_empty()).count()
     }
 
+    #[inline]
     pub(crate) fn node(&self, index: u32) -> &Node {
         &self.pages[(index >> PAGE_LOG2) as usize].nodes[(index & (PAGE - 1)) as usize]
     }
 
+    #[inline]
     pub(crate) fn node_mut(&mut self, index: u32) -> &mut Node {
         &mut self.pages[(index >> PAGE_LOG2) as usize].nodes[(index & (PAGE - 1)) as usize]
     }
 
     /// Returns the node of the timer that `key` means, if it is still there.
+    #[inline]
     pub(crate) fn find(&self, key: Key) -> Option<u32> {
         let page = self.pages.get((key.index >> PAGE_LOG2) as usize)?;
         let node = page.nodes.get((key.index & (PAGE - 1)) as usize)?;
@@ -138,6 +141,7 @@ impl Slab {
     }
 
     /// Puts a timer into a free node; it is in no list yet.
+    #[inline]
     pub(crate) fn insert(&mut self, deadline: Ticks, bucket: Bucket, waker: Waker) -> Key {
         let number = match self.vacant {
             NIL => self.add_page(),
@@ -169,6 +173,7 @@ impl Slab {
     }
 
     /// Frees the node of a timer that is in no list, and returns the timer's waker.
+    #[inline]
     pub(crate) fn remove(&mut self, index: u32) -> Waker {
         self.len -= 1;
         let number = index >> PAGE_LOG2;

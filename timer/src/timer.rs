@@ -93,7 +93,8 @@ const MOVES_COST: usize = MOVE_LIMIT / 8;
 /// How long the timers of a shard are counted: 64 ticks are a millisecond.
 const WINDOW: u64 = 64;
 
-/// More timers than this in a window's length, and the shard coalesces. Measured, see DESIGN.
+/// More timers than this in a window's length, and the shard coalesces. Chosen by
+/// measurement; see the header.
 const MANY: u64 = 8;
 
 /// How long a coalescing shard's thread sleeps at least.
@@ -300,6 +301,7 @@ impl Handle {
     }
 
     /// Returns the next deadline of `shard`, as published.
+    #[inline]
     pub fn next(&self, shard: usize) -> Option<Instant> {
         self.clock().instant(self.line.timers.shards[shard].next())
     }
@@ -430,6 +432,7 @@ impl Shard {
     }
 
     /// Publishes the wheel's next deadline.
+    #[inline]
     fn publish(&self, core: &Core) {
         let next = core.wheel.next_deadline().unwrap_or(Ticks::NEVER);
         // Relaxed: written under the lock, and this makes it later or leaves it: who reads the
@@ -460,6 +463,7 @@ impl Timers {
 
     /// Registers a timer in the shard of this thread, or else in one of a live slot; gives the waker
     /// back if the timers are closed.
+    #[inline]
     pub(crate) fn insert(
         self: &Arc<Self>,
         deadline: Ticks,
@@ -503,6 +507,7 @@ impl Timers {
     }
 
     /// Cancels a timer; returns its waker, to be dropped now that no lock is held.
+    #[inline]
     pub(crate) fn remove(&self, shard: usize, key: Key) -> Option<Waker> {
         let shard = &self.shards[shard];
         let mut core = shard.core.lock();
@@ -515,6 +520,7 @@ impl Timers {
     }
 
     /// Finds out whether a timer still waits, for `waker`.
+    #[inline]
     pub(crate) fn look(&self, shard: usize, key: Key, waker: &Waker) -> Look {
         let mut core = self.shards[shard].core.lock();
         match core.wheel.waker_mut(key) {

@@ -129,6 +129,7 @@ impl Wheel {
     /// Adds a timer, in constant time.
     ///
     /// A deadline that the hand has passed counts as the next tick.
+    #[inline]
     pub fn insert(&mut self, deadline: Ticks, waker: Waker) -> Key {
         let deadline = deadline.max(Ticks(self.now.0 + 1));
         let bucket = self.bucket_of(deadline);
@@ -139,6 +140,7 @@ impl Wheel {
 
     /// Removes a timer, in constant time; returns its deadline and waker, or `None` if it has been
     /// fired or removed.
+    #[inline]
     pub fn remove(&mut self, key: Key) -> Option<(Ticks, Waker)> {
         let index = self.slab.find(key)?;
         let deadline = self.slab.node(index).deadline;
@@ -156,6 +158,7 @@ impl Wheel {
     ///
     /// This is the earliest deadline; if more than a few timers crowd at the front, it may be a point
     /// in time before it at which they have to be moved.
+    #[inline]
     pub fn next_deadline(&self) -> Option<Ticks> {
         if self.open_front().is_some() {
             return Some(self.now);
@@ -231,6 +234,7 @@ impl Wheel {
     }
 
     /// Returns the bucket in which the next timers are, and when it begins (W1).
+    #[inline]
     fn first_bucket(&self) -> Option<(Ticks, Bucket)> {
         for (level, ring) in self.levels.iter().enumerate() {
             if let Some(position) = ring.first() {
@@ -249,6 +253,7 @@ impl Wheel {
     }
 
     /// Returns the bucket for a deadline that is later than the hand.
+    #[inline]
     fn bucket_of(&self, deadline: Ticks) -> Bucket {
         debug_assert!(
             deadline > self.now,
@@ -279,6 +284,7 @@ impl Wheel {
     }
 
     /// Puts a timer that is in no list into `bucket`.
+    #[inline]
     fn link(&mut self, index: u32, bucket: Bucket) {
         let slab = &mut self.slab;
         slab.node_mut(index).bucket = bucket;
@@ -292,6 +298,7 @@ impl Wheel {
     }
 
     /// Takes a timer out of the list that it is in.
+    #[inline]
     fn unlink(&mut self, index: u32) {
         let slab = &mut self.slab;
         match slab.node(index).bucket {

@@ -84,14 +84,17 @@ impl World {
         found
     }
 
+    fn work_until_parked(&self, slot: usize, mut searching: bool) {
+        while self.work_or_park(slot, searching) {
+            searching = false;
+        }
+    }
+
     /// After the race: whoever was chosen wakes up and works until there is nothing left. Then no task may lie
     /// in the queue while everybody sleeps, and the counts must agree with the list.
     fn settle(&self) {
         while let Some(slot) = (0..self.slots).find(|&slot| !self.idle.is_parked(slot)) {
-            let mut searching = true;
-            while self.work_or_park(slot, searching) {
-                searching = false;
-            }
+            self.work_until_parked(slot, true);
         }
         assert!(
             !self.has_work(),
@@ -198,7 +201,7 @@ fn loom_leave_against_choose() {
             let world = Arc::clone(&world);
             thread::spawn(move || {
                 let searching = world.idle.leave(0) == Left::Chosen;
-                while world.work_or_park(0, searching) {}
+                world.work_until_parked(0, searching);
             })
         };
         world.push();

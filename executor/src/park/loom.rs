@@ -92,28 +92,3 @@ fn loom_token_against_begin_and_finish() {
         }
     });
 }
-
-#[test]
-fn loom_token_against_change_of_threads() {
-    ::loom::model(|| {
-        // A thread that sleeps for a time leaves the slot when the time is over, and another one takes it.
-        let parker = Arc::new(Parker::new());
-        let threads = {
-            let parker = Arc::clone(&parker);
-            thread::spawn(move || {
-                parker.adopt();
-                let taken = !parker.begin(Sleep::Futex) || parker.finish();
-                let parker_of_next = Arc::clone(&parker);
-                let next = thread::spawn(move || {
-                    parker_of_next.adopt();
-                    if !taken {
-                        parker_of_next.sleep(None);
-                    }
-                });
-                next.join().expect("no panic");
-            })
-        };
-        assert_eq!(parker.unpark(), Unparked::Done);
-        threads.join().expect("no panic");
-    });
-}
