@@ -3,9 +3,8 @@
 //! A heartbeat wants to beat every 5 ms. Beside it runs the same computation four times, in
 //! each of these ways:
 //!
-//! - **in the task**, without a pause. Nobody else runs on that worker meanwhile: on many runtimes
-//!   timers and sockets then stand still. Ours moves them elsewhere, but the task itself answers
-//!   nothing until it is done: fine for a millisecond, not for a second.
+//! - **in the task**, without a pause: its worker does nothing else meanwhile, and when all workers
+//!   compute, everybody waits. Fine for less than a millisecond.
 //! - **`yield_now`**, in slices: the task goes to the back of the queue after each. For
 //!   computations that are loops anyway and that can be interrupted.
 //! - **`block_in_place`**: this worker becomes an ordinary thread for a moment, another takes over

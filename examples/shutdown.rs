@@ -43,7 +43,10 @@ async fn main() {
     loop {
         runtime::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve(stream, is_closing.clone()))),
+                Ok((stream, peer)) => {
+                    println!("{peer}: connected");
+                    connections.spawn(serve(stream, is_closing.clone()));
+                }
                 Err(error) => {
                     eprintln!("shutdown: cannot accept: {error}");
                     sleep(Duration::from_millis(100)).await;

@@ -30,6 +30,8 @@ let retryTimer = 0;
 let retryAt = 0;
 let lastHeard = 0;
 let lastActive = 0;
+let shownRoom = null;     // the room whose messages are on the page
+let shown = new Set();    // which of them, so that coming back adds only what was missed
 let lastSaid = null;      // who said the last line, to group
 let lastDay = "";
 let lastSent = "";        // given back to the user if the server refuses it
@@ -144,11 +146,18 @@ const hearing = {
     $("entry").close();
     $("notice").hidden = true;
     $("room").textContent = "#" + room;
-    $("log").replaceChildren();
-    lastSaid = null;
-    lastDay = "";
-    history.forEach(said);
-    if (history.length) line("You are here now");
+    const isBack = shownRoom === room;
+    if (!isBack) {
+      $("log").replaceChildren();
+      shown = new Set();
+      lastSaid = null;
+      lastDay = "";
+    }
+    shownRoom = room;
+    // Even a server that has forgotten everything in between adds to what is on the page.
+    history.filter((message) => !shown.has(key(message))).forEach(said);
+    if (isBack) line("You are back");
+    else if (history.length) line("You are here now");
     else empty();
     showPeople();
     show("online", "Connected");
@@ -299,7 +308,11 @@ function empty() {
   $("log").append(make("li", "empty", "Nothing has been said here yet. Say hello, or invite somebody with the link to this room."));
 }
 
-function said({ nick, text, at }) {
+/** A restarted server counts anew: the number alone is not enough. */
+function key({ id, at }) { return `${id} ${at}`; }
+
+function said({ id, nick, text, at }) {
+  shown.add(key({ id, at }));
   const day = new Date(at).toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
   if (day !== lastDay) {
     // Today's first message needs no date above it.

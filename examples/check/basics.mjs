@@ -127,6 +127,8 @@ await check("shutdown: lets requests finish, refuses new ones", async () => {
   const server = await serve("shutdown");
   const working = talk(server.port, "600\n");
   const idle = talk(server.port, "", { keepOpen: true });
+  await server.saw(/connected\n[^]*connected\n/);
+  // Nobody sees when the server has read a request.
   await sleep(200);
   server.signal("SIGINT");
   await server.saw(/finishing 2 connections/);
@@ -141,6 +143,7 @@ await check("shutdown: lets requests finish, refuses new ones", async () => {
 await check("shutdown: does not wait for ever", async () => {
   const server = await serve("shutdown");
   const working = talk(server.port, "60000\n").catch(() => "");
+  await server.saw(/connected\n/);
   await sleep(200);
   server.signal("SIGINT");
   await server.saw(/1 did not finish in time/);

@@ -262,7 +262,7 @@ impl Shared {
     /// *Submit* in the protocol.
     fn submit(self: &Arc<Shared>, job: Runnable) {
         let mut inner = self.inner.lock();
-        if inner.is_closed && !bug::POOL_SUBMIT_CLOSED {
+        if inner.is_closed && !bug::POOL_SUBMIT_CLOSED.is_on() {
             drop(inner);
             job.cancel(Reason::Cancelled);
             return;
@@ -369,7 +369,7 @@ impl Shared {
                 .work
                 .wait_for(inner, self.config.keep_alive)
                 .timed_out();
-            if inner.chosen > 0 && !(bug::POOL_RETIRE_CHOSEN && is_over) {
+            if inner.chosen > 0 && !(bug::POOL_RETIRE_CHOSEN.is_on() && is_over) {
                 inner.chosen -= 1;
                 return true;
             }

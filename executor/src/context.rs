@@ -51,6 +51,7 @@ pub(crate) fn enter(handle: Handle) -> EnterGuard {
 }
 
 /// The current handle, or `None` outside a runtime or while the thread ends.
+#[inline]
 pub(crate) fn handle() -> Option<Rc<Handle>> {
     HANDLE.try_with(|handle| handle.borrow().clone()).ok()?
 }
@@ -141,6 +142,7 @@ pub fn batch(f: impl FnOnce()) -> usize {
 }
 
 /// Whether a batch collects the wake-ups of this thread; if so, counts one.
+#[inline]
 pub(crate) fn counted_in_batch() -> bool {
     let count = |batch: &Cell<Option<usize>>| {
         let count = batch.get();

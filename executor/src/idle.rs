@@ -89,7 +89,7 @@ impl Idle {
     pub(crate) fn choose(&self, avoid: impl FnOnce() -> usize) -> Option<usize> {
         // N1. Ordering: SeqCst closes the race between our push followed by this load and a
         // worker's parking followed by its look at the queues (P2, P3).
-        if !bug::IDLE_NOTIFY_NO_FENCE {
+        if !bug::IDLE_NOTIFY_NO_FENCE.is_on() {
             fence(Ordering::SeqCst);
         }
         let counts = self.load();
@@ -152,7 +152,7 @@ impl Idle {
         // S2. Ordering: SeqCst; together with the fence it closes the race with a notifier that
         // saw us searching (N2) and relied on us.
         let before = Counts(self.counts.fetch_sub(SEARCHING, Ordering::SeqCst));
-        let last = before.searching() == 1 && !bug::IDLE_FOUND_NO_RECHECK;
+        let last = before.searching() == 1 && !bug::IDLE_FOUND_NO_RECHECK.is_on();
         if last {
             fence(Ordering::SeqCst);
         }
@@ -174,7 +174,7 @@ impl Idle {
                     .fetch_add(PARKED.wrapping_sub(ended), Ordering::SeqCst),
             )
         };
-        if before.searching() == u64::from(searching) && !bug::IDLE_PARK_NO_RECHECK {
+        if before.searching() == u64::from(searching) && !bug::IDLE_PARK_NO_RECHECK.is_on() {
             // P3. Ordering: SeqCst, see N1.
             fence(Ordering::SeqCst);
             Parked::Recheck

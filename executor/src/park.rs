@@ -192,11 +192,12 @@ impl Parker {
     /// Leaves a token, and wakes the thread if it sleeps on its futex.
     pub fn unpark(&self) -> Unparked {
         // Ordering: AcqRel pairs with `begin` and `finish`.
-        let before = if bug::PARKER_UNPARK_LOST && self.state.load(Ordering::Acquire) == EMPTY {
-            EMPTY
-        } else {
-            self.state.swap(NOTIFIED, Ordering::AcqRel)
-        };
+        let before =
+            if bug::PARKER_UNPARK_LOST.is_on() && self.state.load(Ordering::Acquire) == EMPTY {
+                EMPTY
+            } else {
+                self.state.swap(NOTIFIED, Ordering::AcqRel)
+            };
         match before {
             FUTEX => {
                 if let Some(thread) = &*self.thread.lock() {

@@ -39,6 +39,7 @@ use crate::threads::{Gone, Threads};
 use crate::worker::{self, POLLED, Worker};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -217,6 +218,7 @@ impl Shared {
     }
 
     /// Notifies for tasks that were just injected.
+    #[inline]
     pub(crate) fn injected(&self) {
         // Relaxed: a hint; N1's fence in `notify` orders what must be ordered.
         if self.idle.parked() == 0 && !self.urgent.load(Ordering::Relaxed) {
@@ -379,6 +381,7 @@ impl Handle {
     }
 
     /// Calls `f` with the handle of the runtime that this thread is in, if any; cheaper than [`try_current`](Handle::try_current).
+    #[inline]
     pub fn with_current<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
         f(context::handle().as_deref())
     }
@@ -392,6 +395,7 @@ impl Handle {
     ///
     /// While the executor shuts down, or after, the future is dropped at once and the handle says
     /// "cancelled".
+    #[inline]
     pub fn spawn<F>(
         &self,
         future: F,
@@ -406,9 +410,7 @@ impl Handle {
         let is_own = |worker: &&Rc<Worker>| Arc::ptr_eq(worker.shared(), shared);
         let worker = context::with_worker(|worker| worker.filter(is_own).cloned());
         // The future is foreign code, and dropped at once if the lists are closed: nothing is borrowed here.
-        let hint = worker
-            .as_ref()
-            .map_or_else(thread_hint, |worker| worker.slot());
+        let hint = shard_hint();
         let (handle, runnable) = shared.owned.bind(future, meta(location, name), hint);
         match (runnable, worker) {
             (Some(runnable), Some(worker)) => worker.spawned(runnable),
@@ -433,6 +435,7 @@ impl Handle {
     }
 
     /// Notifies for the tasks that were woken inside [`batch`](crate::batch).
+    #[inline]
     pub fn injected(&self) {
         self.shared.injected();
     }
@@ -586,6 +589,7 @@ fn blocking_config(config: &Config, me: &Weak<Shared>) -> blocking::Config {
     }
 }
 
+#[inline]
 fn meta(location: &'static Location<'static>, name: Option<Box<str>>) -> Meta {
     let meta = Meta::new(location);
     match name {
@@ -594,12 +598,20 @@ fn meta(location: &'static Location<'static>, name: Option<Box<str>>) -> Meta {
     }
 }
 
-/// A number that differs between threads, so that they use different shards of the list of live tasks.
-fn thread_hint() -> usize {
-    thread_local!(static ANCHOR: u8 = const { 0 });
-    // Thread-locals of different threads lie pages apart.
-    ANCHOR
-        .try_with(|anchor| (std::ptr::from_ref(anchor) as usize) >> 12)
+/// Chooses the shard of the list of live tasks for the next task of this thread.
+///
+/// Threads start at different shards, and move on after every 64 tasks: those who steal a batch of tasks and complete them then do
+/// not contend with the spawner for one lock.
+#[inline]
+fn shard_hint() -> usize {
+    thread_local!(static SPAWNED: Cell<usize> = const { Cell::new(0) });
+    SPAWNED
+        .try_with(|spawned| {
+            let count = spawned.get();
+            spawned.set(count.wrapping_add(1));
+            // Thread-locals of different threads lie pages apart.
+            (std::ptr::from_ref(spawned).addr() >> 12).wrapping_add(count >> 6)
+        })
         .unwrap_or(0)
 }
 

@@ -3,43 +3,45 @@
 //! Code whose interleavings are explored (task cell, blocking pool, idle protocol, parkers) takes its atomics, cells,
 //! locks and threads from here. Without `--cfg rt_loom` the names are std's and parking_lot's at no cost; with it they
 //! are loom's, with the same signatures. [`bug`] holds the planted bugs: each weakens one ordering or drops one check,
-//! and a model must fail when it is switched on with `--cfg rt_bug="name"`. A model that cannot fail proves nothing.
+//! and a model must fail when it is switched on with `RT_BUG=name`. A model that cannot fail proves nothing.
 
 #[cfg(rt_loom)]
 pub(crate) use modelled::*;
 #[cfg(not(rt_loom))]
 pub(crate) use real::*;
 
-/// Planted bugs, all off unless chosen by `--cfg rt_bug="name"`.
+/// Planted bugs, all off unless one is chosen by `RT_BUG=name` while models run.
 pub(crate) mod bug {
+    use super::Bug;
+
     /// A wake that finds the task scheduled returns without a read-modify-write: its Release edge is lost.
-    pub(crate) const CELL_WAKE_LOAD_ONLY: bool = cfg!(rt_bug = "cell_wake_load_only");
+    pub(crate) const CELL_WAKE_LOAD_ONLY: Bug = Bug::named("cell_wake_load_only");
     /// The end of a poll overlooks a wake that came during the poll.
-    pub(crate) const CELL_END_POLL_DEAF: bool = cfg!(rt_bug = "cell_end_poll_deaf");
+    pub(crate) const CELL_END_POLL_DEAF: Bug = Bug::named("cell_end_poll_deaf");
     /// Giving up a reference orders nothing before the free.
-    pub(crate) const CELL_RELEASE_RELAXED: bool = cfg!(rt_bug = "cell_release_relaxed");
+    pub(crate) const CELL_RELEASE_RELAXED: Bug = Bug::named("cell_release_relaxed");
     /// Completion does not publish the output.
-    pub(crate) const CELL_COMPLETE_RELAXED: bool = cfg!(rt_bug = "cell_complete_relaxed");
+    pub(crate) const CELL_COMPLETE_RELAXED: Bug = Bug::named("cell_complete_relaxed");
     /// The join handle installs its waker without looking whether the task has completed meanwhile.
-    pub(crate) const CELL_JOIN_WAKER_UNCHECKED: bool = cfg!(rt_bug = "cell_join_waker_unchecked");
+    pub(crate) const CELL_JOIN_WAKER_UNCHECKED: Bug = Bug::named("cell_join_waker_unchecked");
     /// An abort takes a running task for an idle one and makes a second runnable.
-    pub(crate) const CELL_ABORT_TWICE: bool = cfg!(rt_bug = "cell_abort_twice");
+    pub(crate) const CELL_ABORT_TWICE: Bug = Bug::named("cell_abort_twice");
     /// The LIFO slot hands a runnable over without ordering.
-    pub(crate) const CELL_SLOT_RELAXED: bool = cfg!(rt_bug = "cell_slot_relaxed");
+    pub(crate) const CELL_SLOT_RELAXED: Bug = Bug::named("cell_slot_relaxed");
     /// A task stays in the list of its scheduler although the list has been closed.
-    pub(crate) const CELL_BIND_CLOSED: bool = cfg!(rt_bug = "cell_bind_closed");
+    pub(crate) const CELL_BIND_CLOSED: Bug = Bug::named("cell_bind_closed");
     /// A notifier looks at the counts without a fence after its push.
-    pub(crate) const IDLE_NOTIFY_NO_FENCE: bool = cfg!(rt_bug = "idle_notify_no_fence");
+    pub(crate) const IDLE_NOTIFY_NO_FENCE: Bug = Bug::named("idle_notify_no_fence");
     /// A worker that parks does not look at the queues once more.
-    pub(crate) const IDLE_PARK_NO_RECHECK: bool = cfg!(rt_bug = "idle_park_no_recheck");
+    pub(crate) const IDLE_PARK_NO_RECHECK: Bug = Bug::named("idle_park_no_recheck");
     /// The last searcher that finds work does not look at the queues for more.
-    pub(crate) const IDLE_FOUND_NO_RECHECK: bool = cfg!(rt_bug = "idle_found_no_recheck");
+    pub(crate) const IDLE_FOUND_NO_RECHECK: Bug = Bug::named("idle_found_no_recheck");
     /// An unpark of an awake thread leaves no token.
-    pub(crate) const PARKER_UNPARK_LOST: bool = cfg!(rt_bug = "parker_unpark_lost");
+    pub(crate) const PARKER_UNPARK_LOST: Bug = Bug::named("parker_unpark_lost");
     /// A blocking thread whose wait ran out retires although it was chosen for a job.
-    pub(crate) const POOL_RETIRE_CHOSEN: bool = cfg!(rt_bug = "pool_retire_chosen");
+    pub(crate) const POOL_RETIRE_CHOSEN: Bug = Bug::named("pool_retire_chosen");
     /// A blocking job is accepted after the pool has been closed.
-    pub(crate) const POOL_SUBMIT_CLOSED: bool = cfg!(rt_bug = "pool_submit_closed");
+    pub(crate) const POOL_SUBMIT_CLOSED: Bug = Bug::named("pool_submit_closed");
 }
 
 /// The real primitives.
@@ -50,6 +52,23 @@ mod real {
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use std::thread;
+
+    /// A planted bug: never there outside of models.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Bug;
+
+    impl Bug {
+        /// A bug that models know by `name`.
+        pub(crate) const fn named(_name: &str) -> Bug {
+            Bug
+        }
+
+        /// Whether the code is to be wrong in this way.
+        #[inline(always)]
+        pub(crate) const fn is_on(self) -> bool {
+            false
+        }
+    }
 
     /// A cell whose content is reached through raw pointers, so that loom can follow each access.
     #[derive(Debug, Default)]
@@ -105,6 +124,24 @@ mod modelled {
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
+
+    /// A planted bug: there if the environment says `RT_BUG=name`.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Bug(&'static str);
+
+    impl Bug {
+        /// A bug that `RT_BUG` knows by `name`.
+        pub(crate) const fn named(name: &'static str) -> Bug {
+            Bug(name)
+        }
+
+        /// Whether the code is to be wrong in this way.
+        pub(crate) fn is_on(self) -> bool {
+            static CHOSEN: std::sync::LazyLock<Option<String>> =
+                std::sync::LazyLock::new(|| std::env::var("RT_BUG").ok());
+            CHOSEN.as_deref() == Some(self.0)
+        }
+    }
 
     /// Threads of the model.
     pub(crate) mod thread {

@@ -78,8 +78,10 @@ pub(crate) struct Worker {
     sent_away: Cell<usize>,
     /// Whether the slot was given up inside `block_in_place`.
     retired: Cell<bool>,
-    /// Counts turns of the loop.
-    tick: Cell<u32>,
+    /// Turns until the next look at the driver, and until the injector comes first. Counted down: a division by a number that
+    /// is not known at compile time would cost as much as a queue operation.
+    look_in: Cell<u32>,
+    injector_in: Cell<u32>,
     /// The last published epoch.
     epoch: Cell<u64>,
     /// State of the xorshift generator that picks the first victim.
@@ -169,7 +171,8 @@ impl Worker {
             dispatching: Cell::new(false),
             sent_away: Cell::new(0),
             retired: Cell::new(false),
-            tick: Cell::new(0),
+            look_in: Cell::new(shared.config.event_interval),
+            injector_in: Cell::new(shared.config.injector_interval),
             epoch: Cell::new(epoch),
             // Any odd number that differs between slots.
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
@@ -283,12 +286,10 @@ impl Worker {
         let mut after_urgent = false;
         // A slot given up inside `block_in_place` is not touched any more.
         while !self.retired.get() {
-            let tick = self.tick.get().wrapping_add(1);
-            self.tick.set(tick);
-            if tick.is_multiple_of(config.event_interval) {
+            if count_down(&self.look_in, config.event_interval) {
                 self.look_at_driver();
             }
-            if tick.is_multiple_of(config.injector_interval)
+            if count_down(&self.injector_in, config.injector_interval)
                 && let Some(task) = self.shared.pop_injected(false)
             {
                 self.run_task(task);
@@ -590,4 +591,12 @@ impl Worker {
     pub(crate) fn flavor(&self) -> Flavor {
         self.shared.config.flavor
     }
+}
+
+/// Whether this is the last of `interval` calls; begins again then.
+#[inline]
+fn count_down(left: &Cell<u32>, interval: u32) -> bool {
+    let now = left.get() - 1;
+    left.set(if now == 0 { interval } else { now });
+    now == 0
 }

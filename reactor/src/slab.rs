@@ -139,13 +139,13 @@ impl Slab {
 
     /// Ends every wait, present and future, and hands out the wakers. A second call does nothing.
     pub(crate) fn close(&self, wake: &mut dyn FnMut(Waker)) {
-        if bug::CLOSE_REFUSES_LATE {
+        if bug::CLOSE_REFUSES_LATE.is_on() {
             self.expel_all(wake);
         }
         // 1.
         let was_closed = std::mem::replace(&mut self.free.lock().is_closed, true);
         // 2.
-        if !was_closed && !bug::CLOSE_REFUSES_LATE {
+        if !was_closed && !bug::CLOSE_REFUSES_LATE.is_on() {
             self.expel_all(wake);
         }
     }

@@ -189,7 +189,7 @@ impl Source {
 
     /// Takes a waiter out of the list. There is nothing to pass on: readiness stays in the word for the others.
     pub(crate) fn forget(&self, place: &mut Place) {
-        if place.0.is_some() && !bug::FORGET_NOTHING {
+        if place.0.is_some() && !bug::FORGET_NOTHING.is_on() {
             let old = self.waiters.lock().remove(place);
             drop(old);
         }
@@ -203,7 +203,7 @@ impl Source {
 
     /// Records an event and hands out the wakers that waited for it.
     pub(crate) fn event(&self, generation: u32, ready: Ready, wake: &mut dyn FnMut(Waker)) {
-        if bug::TAKE_BEFORE_MARK {
+        if bug::TAKE_BEFORE_MARK.is_on() {
             self.take(Some(generation), ready, wake);
             let _ = self.state.mark(generation, ready);
             return;
@@ -251,7 +251,7 @@ impl Source {
 
     /// Looks at the word once more, after storing a waker and under the same lock.
     fn look_again(&self) -> Snapshot {
-        if bug::NO_RECHECK {
+        if bug::NO_RECHECK.is_on() {
             return Snapshot::NOTHING;
         }
         self.state.load()
@@ -267,7 +267,9 @@ impl Source {
             let more = {
                 let mut waiters = self.waiters.lock();
                 let current = self.state.load().generation();
-                if generation.is_some_and(|ours| ours != current) && !bug::TAKE_IGNORES_GENERATION {
+                if generation.is_some_and(|ours| ours != current)
+                    && !bug::TAKE_IGNORES_GENERATION.is_on()
+                {
                     return;
                 }
                 let first = limit.is_none();

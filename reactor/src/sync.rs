@@ -1,17 +1,52 @@
 //! The seam to loom: the atomics and the lock that its models explore, from one place.
 //!
 //! Models are built with `RUSTFLAGS="--cfg rt_loom"`. The OS poller stays outside: a model injects the events. Below
-//! are the planted bugs, one `--cfg rt_bug="…"` each; a model that catches none of them would prove nothing.
+//! are the planted bugs, each switched on by `RT_BUG=name`; a model that catches none of them would prove nothing.
 
 #[cfg(not(rt_loom))]
 mod chosen {
     pub(crate) use parking_lot::Mutex;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, fence};
+
+    /// A planted bug: never there outside of models.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Bug;
+
+    impl Bug {
+        /// A bug that models know by `name`.
+        pub(crate) const fn named(_name: &str) -> Bug {
+            Bug
+        }
+
+        /// Whether the code is to be wrong in this way.
+        #[inline(always)]
+        pub(crate) const fn is_on(self) -> bool {
+            false
+        }
+    }
 }
 
 #[cfg(rt_loom)]
 mod chosen {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, fence};
+
+    /// A planted bug: there if the environment says `RT_BUG=name`.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Bug(&'static str);
+
+    impl Bug {
+        /// A bug that `RT_BUG` knows by `name`.
+        pub(crate) const fn named(name: &'static str) -> Bug {
+            Bug(name)
+        }
+
+        /// Whether the code is to be wrong in this way.
+        pub(crate) fn is_on(self) -> bool {
+            static CHOSEN: std::sync::LazyLock<Option<String>> =
+                std::sync::LazyLock::new(|| std::env::var("RT_BUG").ok());
+            CHOSEN.as_deref() == Some(self.0)
+        }
+    }
 
     /// loom's lock with the interface of `parking_lot`.
     #[derive(Debug, Default)]
@@ -28,26 +63,26 @@ mod chosen {
     }
 }
 
-pub(crate) use chosen::{AtomicBool, AtomicU64, Mutex, fence};
+pub(crate) use chosen::{AtomicBool, AtomicU64, Bug, Mutex, fence};
 
-/// Faults planted on purpose, each switched on by its own cfg and caught by a model.
+/// Faults planted on purpose, each switched on by its name in `RT_BUG` and caught by a model.
 pub(crate) mod bug {
+    use super::Bug;
+
     /// The reactor thread falls asleep without looking once more whether it may.
-    pub(crate) const THREAD_NO_RECHECK: bool = cfg!(rt_bug = "thread_no_recheck");
+    pub(crate) const THREAD_NO_RECHECK: Bug = Bug::named("thread_no_recheck");
     /// A waiter does not look again after storing its waker: an event in between is lost.
-    pub(crate) const NO_RECHECK: bool = cfg!(rt_bug = "source_no_recheck");
+    pub(crate) const NO_RECHECK: Bug = Bug::named("source_no_recheck");
     /// Readiness is cleared though an event came in between.
-    pub(crate) const CLEAR_IGNORES_STAMP: bool = cfg!(rt_bug = "source_clear_ignores_stamp");
+    pub(crate) const CLEAR_IGNORES_STAMP: Bug = Bug::named("source_clear_ignores_stamp");
     /// An event for an earlier registration marks the slot's next one.
-    pub(crate) const MARK_IGNORES_GENERATION: bool =
-        cfg!(rt_bug = "source_mark_ignores_generation");
+    pub(crate) const MARK_IGNORES_GENERATION: Bug = Bug::named("source_mark_ignores_generation");
     /// An event that was overtaken by reuse of the slot takes the next registration's wakers.
-    pub(crate) const TAKE_IGNORES_GENERATION: bool =
-        cfg!(rt_bug = "source_take_ignores_generation");
+    pub(crate) const TAKE_IGNORES_GENERATION: Bug = Bug::named("source_take_ignores_generation");
     /// An event takes the wakers before it marks the source.
-    pub(crate) const TAKE_BEFORE_MARK: bool = cfg!(rt_bug = "source_take_before_mark");
+    pub(crate) const TAKE_BEFORE_MARK: Bug = Bug::named("source_take_before_mark");
     /// Closing visits the sources before it refuses new ones.
-    pub(crate) const CLOSE_REFUSES_LATE: bool = cfg!(rt_bug = "slab_close_refuses_late");
+    pub(crate) const CLOSE_REFUSES_LATE: Bug = Bug::named("slab_close_refuses_late");
     /// A waiter that is dropped stays in the list.
-    pub(crate) const FORGET_NOTHING: bool = cfg!(rt_bug = "source_forget_nothing");
+    pub(crate) const FORGET_NOTHING: Bug = Bug::named("source_forget_nothing");
 }

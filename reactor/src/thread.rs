@@ -66,7 +66,7 @@ impl State {
         // Ordering: SeqCst, see "Everybody busy, the guarantor asleep".
         self.asleep.swap(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        let recheck = may_sleep() || bug::THREAD_NO_RECHECK;
+        let recheck = may_sleep() || bug::THREAD_NO_RECHECK.is_on();
         if !recheck || self.is_stopped() {
             self.asleep.swap(false, Ordering::SeqCst);
             return false;

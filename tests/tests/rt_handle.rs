@@ -1,4 +1,8 @@
 //! `Handle`, entering a runtime, and what every entry point says outside of one.
+#![expect(
+    clippy::async_yields_async,
+    reason = "futures and handles are handed out of one runtime on purpose"
+)]
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream as StdStream;
@@ -18,6 +22,9 @@ use runtime_tests::{
     LIMIT, OUTSIDE, Watchdog, current_thread, message_of_panic, multi_thread, on_each,
 };
 
+/// A name for the report, and a call.
+type EntryPoint = (&'static str, Box<dyn FnOnce()>);
+
 #[test]
 fn outside_of_a_runtime_every_entry_point_says_so() {
     let (one, other) = StdStream::pair().unwrap();
@@ -27,7 +34,7 @@ fn outside_of_a_runtime_every_entry_point_says_so() {
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     udp.set_nonblocking(true).unwrap();
     let second = Duration::from_secs(1);
-    let entry_points: Vec<(&str, Box<dyn FnOnce()>)> = vec![
+    let entry_points: Vec<EntryPoint> = vec![
         ("spawn", Box::new(|| drop(runtime::spawn(async {})))),
         ("spawn_blocking", Box::new(|| drop(spawn_blocking(|| ())))),
         (
@@ -88,7 +95,7 @@ fn outside_of_a_runtime_every_async_entry_point_says_so() {
         let _ = pin!(future).poll(&mut context);
     }
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let entry_points: Vec<(&str, Box<dyn FnOnce()>)> = vec![
+    let entry_points: Vec<EntryPoint> = vec![
         (
             "TcpListener::bind",
             Box::new(move || poll(TcpListener::bind(any))),
@@ -108,10 +115,15 @@ fn outside_of_a_runtime_every_async_entry_point_says_so() {
         (
             "UnixStream::connect",
             Box::new(|| {
-                let listener = std::os::unix::net::UnixListener::bind("/tmp/runtime-tests-outside");
-                let _ = std::fs::remove_file("/tmp/runtime-tests-outside");
-                poll(UnixStream::connect("/tmp/runtime-tests-outside"));
-                drop(listener);
+                // Something must be there to connect to.
+                let name = format!("runtime-tests-outside-{}", std::process::id());
+                let path = std::env::temp_dir().join(name);
+                let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+                let outcome = std::panic::catch_unwind(|| poll(UnixStream::connect(&path)));
+                let _ = std::fs::remove_file(&path);
+                if let Err(payload) = outcome {
+                    std::panic::resume_unwind(payload);
+                }
             }),
         ),
         ("ctrl_c", Box::new(|| poll(runtime::signal::ctrl_c()))),

@@ -1,4 +1,5 @@
 //! Wakers of tasks: kept too long, called from anywhere, called too often.
+#![expect(clippy::waker_clone_wake, reason = "a wake by value is what is tested")]
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;

@@ -1,9 +1,13 @@
 //! `sleep` and `sleep_until`: never early, cheap to drop, free to move.
+#![expect(
+    clippy::async_yields_async,
+    reason = "futures and handles are handed out of one runtime on purpose"
+)]
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::thread;
 use std::time::Duration;
 
@@ -252,7 +256,7 @@ fn sleeps_made_outside_of_any_worker_fire() {
                         Box::pin(sleep(length))
                     };
                     let mut context = Context::from_waker(&waker);
-                    while let Poll::Pending = pending.as_mut().poll(&mut context) {
+                    while pending.as_mut().poll(&mut context).is_pending() {
                         while wakes.count() == before {
                             thread::yield_now();
                         }

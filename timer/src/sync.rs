@@ -4,11 +4,46 @@
 mod primitives {
     pub(crate) use parking_lot::Mutex;
     pub(crate) use std::sync::atomic::{AtomicU64, fence};
+
+    /// A planted bug: never there outside of models.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Bug;
+
+    impl Bug {
+        /// A bug that models know by `name`.
+        pub(crate) const fn named(_name: &str) -> Bug {
+            Bug
+        }
+
+        /// Whether the code is to be wrong in this way.
+        #[inline(always)]
+        pub(crate) const fn is_on(self) -> bool {
+            false
+        }
+    }
 }
 
 #[cfg(rt_loom)]
 mod primitives {
     pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+
+    /// A planted bug: there if the environment says `RT_BUG=name`.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Bug(&'static str);
+
+    impl Bug {
+        /// A bug that `RT_BUG` knows by `name`.
+        pub(crate) const fn named(name: &'static str) -> Bug {
+            Bug(name)
+        }
+
+        /// Whether the code is to be wrong in this way.
+        pub(crate) fn is_on(self) -> bool {
+            static CHOSEN: std::sync::LazyLock<Option<String>> =
+                std::sync::LazyLock::new(|| std::env::var("RT_BUG").ok());
+            CHOSEN.as_deref() == Some(self.0)
+        }
+    }
 
     /// loom's mutex behind parking_lot's signature.
     #[derive(Debug)]
@@ -25,12 +60,14 @@ mod primitives {
     }
 }
 
-pub(crate) use primitives::{AtomicU64, Mutex, fence};
+pub(crate) use primitives::{AtomicU64, Bug, Mutex, fence};
 
-/// Bugs to be planted, to see that the models catch them; each by `--cfg rt_bug="…"`.
+/// Bugs to be planted, to see that the models catch them; each by `RT_BUG=name`.
 pub(crate) mod bugs {
+    use super::Bug;
+
     /// Registering skips the fence between storing `next` and looking for a parked thread.
-    pub(crate) const NO_REGISTERING_FENCE: bool = cfg!(rt_bug = "timer_registering_fence");
+    pub(crate) const NO_REGISTERING_FENCE: Bug = Bug::named("timer_registering_fence");
     /// Registering does not look whether the shard is closed.
-    pub(crate) const NO_CLOSED_CHECK: bool = cfg!(rt_bug = "timer_closed_check");
+    pub(crate) const NO_CLOSED_CHECK: Bug = Bug::named("timer_closed_check");
 }

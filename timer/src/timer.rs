@@ -479,7 +479,7 @@ impl Timers {
         if is_earlier {
             // Ordering: SeqCst, registering step 3. Pairs with the fences in `park_timeout` and
             // `earliest`: our store of `next` against the load of the parked state in `earlier`.
-            if !bugs::NO_REGISTERING_FENCE {
+            if !bugs::NO_REGISTERING_FENCE.is_on() {
                 fence(SeqCst);
             }
             if let Some(rouse) = rouse {
@@ -494,7 +494,7 @@ impl Timers {
     fn insert_in(&self, shard: usize, deadline: Ticks, waker: Waker) -> Result<(Key, bool), Waker> {
         let shard = &self.shards[shard];
         let mut core = shard.core.lock();
-        if core.is_closed && !bugs::NO_CLOSED_CHECK {
+        if core.is_closed && !bugs::NO_CLOSED_CHECK.is_on() {
             return Err(waker);
         }
         let key = core.wheel.insert(deadline, waker);

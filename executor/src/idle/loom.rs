@@ -112,7 +112,7 @@ impl World {
 }
 
 #[test]
-fn loom_push_against_park() {
+fn push_against_park() {
     for searching in [false, true] {
         ::loom::model(move || {
             let world = World::new(1, 0);
@@ -130,7 +130,7 @@ fn loom_push_against_park() {
 }
 
 #[test]
-fn loom_push_against_last_searcher() {
+fn push_against_last_searcher() {
     ::loom::model(|| {
         // Slot 0 sleeps, slot 1 searches, and computes for ever on what it finds.
         let world = World::new(2, 1);
@@ -153,7 +153,7 @@ fn loom_push_against_last_searcher() {
 }
 
 #[test]
-fn loom_push_against_two_searchers() {
+fn push_against_two_searchers() {
     ::loom::model(|| {
         // Slot 0 sleeps, slots 1 and 2 search; one task is there, a second comes.
         let world = World::new(3, 1);
@@ -176,7 +176,7 @@ fn loom_push_against_two_searchers() {
 }
 
 #[test]
-fn loom_two_pushes_two_sleepers() {
+fn two_pushes_two_sleepers() {
     ::loom::model(|| {
         let world = World::new(2, 2);
         let pusher = {
@@ -193,7 +193,7 @@ fn loom_two_pushes_two_sleepers() {
 }
 
 #[test]
-fn loom_leave_against_choose() {
+fn leave_against_choose() {
     ::loom::model(|| {
         // The driver has something for slot 0, and at the same time a task is pushed.
         let world = World::new(1, 1);
@@ -211,7 +211,7 @@ fn loom_leave_against_choose() {
 }
 
 #[test]
-fn loom_early_wake_against_choose() {
+fn early_wake_against_choose() {
     ::loom::model(|| {
         // Slot 0 wakes by itself and sees that it has been chosen, before the one who chose has finished. It
         // finds the task and computes for ever; then slot 1 must be chosen for the other task.

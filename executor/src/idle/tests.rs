@@ -1,1 +1,166 @@
+use super::*;
 
+/// Nobody to avoid.
+const NOBODY: usize = usize::MAX;
+
+#[test]
+fn nobody_is_chosen_while_nobody_sleeps_or_somebody_searches() {
+    let idle = Idle::new(4);
+    assert_eq!(idle.choose(|| NOBODY), None);
+    assert_eq!(idle.park(0, false), Parked::Recheck);
+    assert!(idle.try_search(4));
+    assert_eq!(idle.choose(|| NOBODY), None);
+    assert!(idle.found_work(), "it was the last one");
+    assert_eq!(idle.choose(|| NOBODY), Some(0));
+}
+
+#[test]
+fn a_burst_of_pushes_wakes_one() {
+    let idle = Idle::new(4);
+    for slot in 0..4 {
+        let _ = idle.park(slot, false);
+    }
+    assert_eq!(idle.choose(|| NOBODY), Some(3), "the one that parked last");
+    for _ in 0..10 {
+        assert_eq!(
+            idle.choose(|| NOBODY),
+            None,
+            "the chosen one counts as searching"
+        );
+    }
+    assert!(idle.found_work());
+    assert_eq!(idle.choose(|| NOBODY), Some(2));
+}
+
+#[test]
+fn the_holder_of_the_duty_is_chosen_last() {
+    let idle = Idle::new(3);
+    for slot in 0..3 {
+        let _ = idle.park(slot, false);
+    }
+    let chosen: Vec<_> = (0..3)
+        .map(|_| {
+            let chosen = idle.choose(|| 2);
+            idle.found_work();
+            chosen
+        })
+        .collect();
+    assert_eq!(chosen, [Some(1), Some(0), Some(2)]);
+}
+
+#[test]
+fn at_most_half_of_those_awake_search() {
+    let idle = Idle::new(8);
+    let searching = (0..8).filter(|_| idle.try_search(8)).count();
+    assert_eq!(searching, 4);
+    for slot in 0..4 {
+        let _ = idle.park(slot, true);
+    }
+    // Four are awake.
+    let searching = (0..8).filter(|_| idle.try_search(8)).count();
+    assert_eq!(searching, 2);
+}
+
+#[test]
+fn one_worker_alone_may_search() {
+    let idle = Idle::new(1);
+    assert!(idle.try_search(1));
+    assert_eq!(idle.park(0, true), Parked::Recheck);
+}
+
+#[test]
+fn only_the_last_to_park_looks_again() {
+    let idle = Idle::new(3);
+    assert!(idle.try_search(8));
+    assert!(idle.try_search(8));
+    assert_eq!(idle.park(0, false), Parked::Covered);
+    assert_eq!(idle.park(1, true), Parked::Covered);
+    assert_eq!(idle.park(2, true), Parked::Recheck);
+}
+
+#[test]
+fn who_leaves_learns_whether_it_was_chosen() {
+    let idle = Idle::new(2);
+    let _ = idle.park(0, false);
+    let _ = idle.park(1, false);
+    assert_eq!(idle.choose(|| NOBODY), Some(1));
+    assert!(!idle.is_parked(1));
+    assert_eq!(idle.leave(1), Left::Chosen);
+    assert!(idle.is_parked(0));
+    assert_eq!(idle.leave(0), Left::ByItself);
+    assert_eq!(idle.parked(), 0);
+}
+
+/// Marsaglia's xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+}
+
+/// What a slot does, in the oracle.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Does {
+    Work,
+    Search,
+    Sleep,
+}
+
+#[test]
+fn random_operations_on_512_slots_agree_with_an_oracle() {
+    const SLOTS: usize = 512;
+    let seed = 0x5EED_0BAD_CAFE;
+    let mut random = Random(seed);
+    let idle = Idle::new(SLOTS);
+    let mut does = [Does::Work; SLOTS];
+    for step in 0..50_000 {
+        let slot = random.below(SLOTS);
+        let count = |what: Does| does.iter().filter(|&&does| does == what).count();
+        let (searching, parked) = (count(Does::Search), count(Does::Sleep));
+        let context = format!("seed {seed:#x}, step {step}, slot {slot}");
+        match does[slot] {
+            Does::Work if random.below(2) == 0 => {
+                let may = 2 * searching < (SLOTS - parked).max(1);
+                assert_eq!(idle.try_search(SLOTS), may, "{context}");
+                if may {
+                    does[slot] = Does::Search;
+                }
+            }
+            Does::Search if random.below(2) == 0 => {
+                assert_eq!(idle.found_work(), searching == 1, "{context}");
+                does[slot] = Does::Work;
+            }
+            Does::Work | Does::Search => {
+                let was_searching = does[slot] == Does::Search;
+                let others = searching - usize::from(was_searching);
+                let recheck = idle.park(slot, was_searching) == Parked::Recheck;
+                assert_eq!(recheck, others == 0, "{context}");
+                does[slot] = Does::Sleep;
+            }
+            Does::Sleep if random.below(2) == 0 => {
+                assert!(idle.is_parked(slot), "{context}");
+                assert_eq!(idle.leave(slot), Left::ByItself, "{context}");
+                does[slot] = Does::Work;
+            }
+            Does::Sleep => {
+                let avoid = random.below(SLOTS);
+                let chosen = idle.choose(|| avoid);
+                assert_eq!(chosen.is_some(), searching == 0, "{context}");
+                if let Some(chosen) = chosen {
+                    assert_eq!(does[chosen], Does::Sleep, "{context}");
+                    assert!(chosen != avoid || parked == 1, "{context}");
+                    assert!(!idle.is_parked(chosen), "{context}");
+                    does[chosen] = Does::Search;
+                }
+            }
+        }
+    }
+    for (slot, does) in does.iter().enumerate() {
+        assert_eq!(idle.is_parked(slot), *does == Does::Sleep);
+    }
+}

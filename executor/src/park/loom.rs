@@ -10,7 +10,7 @@ use super::*;
 use crate::sync::AtomicUsize;
 
 #[test]
-fn loom_token_against_sleep() {
+fn token_against_sleep() {
     ::loom::model(|| {
         let parker = Arc::new(Parker::new());
         // What was written before an unpark must be seen by the one who wakes.
@@ -32,7 +32,7 @@ fn loom_token_against_sleep() {
 }
 
 #[test]
-fn loom_two_tokens_against_sleep() {
+fn two_tokens_against_sleep() {
     ::loom::model(|| {
         let parker = Arc::new(Parker::new());
         let pushed = Arc::new(AtomicUsize::new(0));
@@ -61,7 +61,7 @@ fn loom_two_tokens_against_sleep() {
 }
 
 #[test]
-fn loom_token_against_begin_and_finish() {
+fn token_against_begin_and_finish() {
     ::loom::model(|| {
         let parker = Arc::new(Parker::new());
         let sleeper = {

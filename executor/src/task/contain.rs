@@ -7,6 +7,7 @@ use super::error::Payload;
 /// Runs `user`, and ends a panic there. The panic hook has reported it by then.
 ///
 /// Returns whether it panicked, as `Err`.
+#[inline]
 pub(crate) fn contain<R>(user: impl FnOnce() -> R) -> Result<R, Panicked> {
     catch_unwind(AssertUnwindSafe(user)).map_err(|payload| {
         discard(payload);

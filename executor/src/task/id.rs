@@ -38,6 +38,7 @@ pub struct Id(NonZeroU64);
 
 impl Id {
     /// Takes a fresh id.
+    #[inline]
     pub(crate) fn next() -> Id {
         let mut handed_out = HANDED_OUT.get();
         if handed_out.is_multiple_of(BLOCK) {
@@ -87,6 +88,7 @@ pub(crate) struct EnterId {
 }
 
 impl EnterId {
+    #[inline]
     pub(crate) fn enter(id: Id) -> EnterId {
         EnterId {
             before: CURRENT.replace(id.as_u64()),
@@ -95,6 +97,7 @@ impl EnterId {
 }
 
 impl Drop for EnterId {
+    #[inline]
     fn drop(&mut self) {
         CURRENT.set(self.before);
     }

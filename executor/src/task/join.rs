@@ -52,6 +52,7 @@ impl<T> JoinHandle<T> {
     /// # Safety
     ///
     /// The task was just made, has this output type, and no handle yet.
+    #[inline]
     pub(super) unsafe fn from_raw(task: RawTask) -> JoinHandle<T> {
         JoinHandle {
             task,
@@ -93,6 +94,7 @@ impl<T> JoinHandle<T> {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: this is the join handle, exclusively borrowed.
         let complete = unsafe { self.task.poll_join(cx.waker()) };
@@ -106,6 +108,7 @@ impl<T> Future for JoinHandle<T> {
 }
 
 impl<T> Drop for JoinHandle<T> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: the handle ends here.
         unsafe { self.task.drop_join() }
@@ -176,6 +179,7 @@ impl Clone for AbortHandle {
 }
 
 impl Drop for AbortHandle {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: the handle's reference ends here.
         unsafe { self.task.release() }

@@ -124,6 +124,7 @@ impl<S: Schedule> Owned<S> {
         self.scheduler.store(pointer, Release);
     }
 
+    #[inline]
     fn scheduler(&self) -> *const () {
         // Ordering: Acquire pairs with the Release in `adopt`.
         let scheduler = self.scheduler.load(Acquire);
@@ -260,6 +261,7 @@ impl<S: Schedule> Owned<S> {
     /// # Safety
     ///
     /// A live task of `list` is in that shard, at that place; nobody else takes it out.
+    #[inline]
     pub(super) unsafe fn leave(list: *const Owned<S>, shard: u16, index: u32) -> Option<Arc<S>> {
         // SAFETY: a task of the list is live, so the scheduler and with it the list live (T4).
         let shards = unsafe { &(*list).shards };
@@ -293,8 +295,9 @@ impl<S: Schedule> Owned<S> {
 
 impl Shard {
     /// Takes a task in, unless the shard is closed.
+    #[inline]
     fn insert(&mut self, task: RawTask) -> bool {
-        if self.is_closed && !bug::CELL_BIND_CLOSED {
+        if self.is_closed && !bug::CELL_BIND_CLOSED.is_on() {
             return false;
         }
         let index = self.free;
@@ -315,6 +318,7 @@ impl Shard {
     }
 
     /// Takes a task out; tells whether the shard is closed and was emptied by that.
+    #[inline]
     fn remove(&mut self, index: u32) -> bool {
         self.places[index as usize] = Place::free(self.free);
         self.free = index;
@@ -354,10 +358,12 @@ impl Shard {
 }
 
 impl Place {
+    #[inline]
     fn free(next: u32) -> Place {
         Place(ptr::without_provenance_mut((next as usize) << 1 | 1))
     }
 
+    #[inline]
     fn task(self) -> Option<RawTask> {
         if self.0.addr() & 1 == 1 {
             return None;
@@ -365,6 +371,7 @@ impl Place {
         NonNull::new(self.0).map(RawTask::from)
     }
 
+    #[inline]
     fn next_free(self) -> u32 {
         debug_assert!(self.task().is_none());
         (self.0.addr() >> 1) as u32

@@ -62,6 +62,7 @@ pub(super) struct Header {
 
 impl Header {
     /// What the user calls the task.
+    #[inline]
     pub(super) fn name(&self) -> Option<&str> {
         self.name.as_ref().map(|name| &***name)
     }
@@ -166,14 +167,17 @@ pub(super) struct Unlisted;
 impl Home for Unlisted {
     type Keep = ();
 
+    #[inline]
     unsafe fn schedule(runnable: Runnable, _: Cause) {
         // A job never waits, so nobody wakes it; if it ever came here, to cancel it would be the right end.
         debug_assert!(false, "a job is polled once");
         drop(runnable);
     }
 
+    #[inline]
     unsafe fn polled(_: RawTask) {}
 
+    #[inline]
     unsafe fn leave(_: RawTask) {}
 }
 
@@ -182,6 +186,7 @@ impl Home for Unlisted {
 pub(super) struct RawTask(NonNull<Header>);
 
 impl From<NonNull<Header>> for RawTask {
+    #[inline]
     fn from(header: NonNull<Header>) -> RawTask {
         RawTask(header)
     }
@@ -189,6 +194,7 @@ impl From<NonNull<Header>> for RawTask {
 
 impl RawTask {
     /// Makes a cell that is scheduled, with one reference for the executor and one for the join handle.
+    #[inline]
     pub(super) fn allocate<F: Future, H: Home>(
         future: F,
         scheduler: *const (),
@@ -350,6 +356,7 @@ impl RawTask {
     ///
     /// There is no reference left.
     #[cold]
+    #[inline]
     unsafe fn free(self) {
         // SAFETY: the caller took the count to zero, so the cell is still there and ours alone.
         let header = unsafe { self.header() };
@@ -364,6 +371,7 @@ impl RawTask {
     /// # Safety
     ///
     /// The caller is the join handle.
+    #[inline]
     pub(super) unsafe fn poll_join(self, waker: &Waker) -> bool {
         // SAFETY: the handle's reference keeps the cell (T1).
         let header = unsafe { self.header() };
@@ -415,6 +423,7 @@ impl RawTask {
     /// # Safety
     ///
     /// The caller is the join handle, of this output type, and has seen that the task is complete.
+    #[inline]
     pub(super) unsafe fn take_output<T>(self) -> Result<T, JoinError> {
         let mut output = MaybeUninit::<Result<T, JoinError>>::uninit();
         // SAFETY: the handle's reference keeps the cell (T1).
@@ -430,6 +439,7 @@ impl RawTask {
     /// # Safety
     ///
     /// The caller is the join handle, which ends here.
+    #[inline]
     pub(super) unsafe fn drop_join(self) {
         // SAFETY: the handle's reference keeps the cell (T1).
         let header = unsafe { self.header() };
@@ -462,6 +472,7 @@ impl Header {
     /// # Safety
     ///
     /// The field has been written and belongs to the caller (T5).
+    #[inline]
     unsafe fn take_join_waker(&self) -> Waker {
         // Read, not replaced: the handle may be comparing it.
         self.join_waker.with(|field| {
@@ -583,6 +594,7 @@ unsafe fn finish<F: Future, H: Home>(task: RawTask, result: Result<F::Output, Fa
 }
 
 /// What a task results in if its future was dropped like this.
+#[inline]
 fn merge<T>(
     result: Result<T, Failure>,
     dropped: Result<(), Box<dyn Any + Send>>,
@@ -605,6 +617,7 @@ fn merge<T>(
 }
 
 /// `Vtable::schedule`
+#[inline]
 unsafe fn schedule<H: Home>(task: RawTask, cause: Cause) {
     // SAFETY: the caller has the runnable and gives it to us.
     let runnable = unsafe { Runnable::from_raw(task) };
@@ -613,6 +626,7 @@ unsafe fn schedule<H: Home>(task: RawTask, cause: Cause) {
 }
 
 /// `Vtable::take_output`
+#[inline]
 unsafe fn take_output<F: Future, H: Home>(task: RawTask, output: *mut ()) {
     // SAFETY: the caller's reference keeps the cell (T1); the types are those of the vtable (T6).
     let stage = unsafe { task.stage::<F, H>() };
@@ -648,6 +662,7 @@ unsafe fn drop_output<F: Future, H: Home>(task: RawTask) {
 }
 
 /// `Vtable::free`
+#[inline]
 unsafe fn free<F: Future, H: Home>(task: RawTask) {
     let cell: *mut Cell<F, H> = task.as_ptr().cast();
     // SAFETY: the cell came from a box of this type (T6), and nobody else has a reference.

@@ -21,12 +21,12 @@ impl AtomicRunnable {
         AtomicRunnable(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// Puts `runnable` here and returns the one that it displaces.
+    /// Puts `runnable` here and returns the one that it displaces. Only the owner of the slot puts.
     #[inline]
     pub(crate) fn put(&self, runnable: Runnable) -> Option<Runnable> {
         // Ordering: Release pairs with the Acquire of whoever takes it: that thread sees the runnable as we do. Acquire
         // for the one that is displaced.
-        let order = if bug::CELL_SLOT_RELAXED {
+        let order = if bug::CELL_SLOT_RELAXED.is_on() {
             Relaxed
         } else {
             AcqRel

@@ -135,35 +135,43 @@ pub(super) enum Released {
 pub(super) struct Snapshot(usize);
 
 impl Snapshot {
+    #[inline]
     pub(super) fn is_complete(self) -> bool {
         self.0 & COMPLETE != 0
     }
 
+    #[inline]
     pub(super) fn is_running(self) -> bool {
         self.0 & RUNNING != 0
     }
 
+    #[inline]
     pub(super) fn is_scheduled(self) -> bool {
         self.0 & SCHEDULED != 0
     }
 
+    #[inline]
     pub(super) fn is_cancelled(self) -> bool {
         self.0 & CANCELLED != 0
     }
 
+    #[inline]
     pub(super) fn has_join_waker(self) -> bool {
         self.0 & JOIN_WAKER != 0
     }
 
     /// Neither scheduled, nor running, nor complete: whoever schedules it holds the runnable.
+    #[inline]
     fn is_idle(self) -> bool {
         self.0 & (SCHEDULED | RUNNING | COMPLETE) == 0
     }
 
+    #[inline]
     fn has_join_interest(self) -> bool {
         self.0 & JOIN_INTEREST != 0
     }
 
+    #[inline]
     pub(super) fn references(self) -> usize {
         self.0 / REFERENCE
     }
@@ -171,6 +179,7 @@ impl Snapshot {
 
 impl State {
     /// A task that is scheduled, with the references of the executor and of the join handle.
+    #[inline]
     pub(super) fn new() -> State {
         State(AtomicUsize::new(
             SCHEDULED | JOIN_INTEREST | (2 * REFERENCE),
@@ -178,12 +187,14 @@ impl State {
     }
 
     /// The state now.
+    #[inline]
     pub(super) fn load(&self) -> Snapshot {
         // Ordering: Acquire pairs with the Release in `complete`: who sees COMPLETE sees the output.
         Snapshot(self.0.load(Acquire))
     }
 
     /// scheduled → running, by the holder of the runnable.
+    #[inline]
     pub(super) fn start_poll(&self) -> Start {
         // SCHEDULED is set and RUNNING is not, and only the holder of the runnable changes that; so adding their
         // difference moves the one bit to the other, in one instruction that never retries.
@@ -200,12 +211,13 @@ impl State {
     }
 
     /// running → idle, or → scheduled if a wake or an abort came during the poll.
+    #[inline]
     pub(super) fn end_poll(&self) -> End {
         // Ordering: Release publishes the future to the next `start_poll`; Acquire pairs with the wake that is found,
         // so that what the scheduler does with the runnable comes after it.
         let before = Snapshot(self.0.fetch_sub(RUNNING, AcqRel));
         debug_assert!(before.is_running() && !before.is_complete());
-        if !before.is_scheduled() || bug::CELL_END_POLL_DEAF {
+        if !before.is_scheduled() || bug::CELL_END_POLL_DEAF.is_on() {
             End::Idle
         } else if before.is_cancelled() {
             End::Cancelled
@@ -215,10 +227,11 @@ impl State {
     }
 
     /// running → complete. The executor's reference goes with it only if the answer says so.
+    #[inline]
     pub(super) fn complete(&self) -> Joiner {
         // Ordering: Release publishes the stage to the join handle (`load`, and the failures of the join waker's
         // changes); Acquire pairs with `set_join_waker`, whose waker the caller takes.
-        let order = if bug::CELL_COMPLETE_RELAXED {
+        let order = if bug::CELL_COMPLETE_RELAXED.is_on() {
             Relaxed
         } else {
             AcqRel
@@ -245,9 +258,10 @@ impl State {
     }
 
     /// idle → scheduled, through a waker that stays.
+    #[inline]
     pub(super) fn wake(&self) -> Wakeup {
         // Relaxed: only with the planted bug.
-        if bug::CELL_WAKE_LOAD_ONLY && Snapshot(self.0.load(Relaxed)).is_scheduled() {
+        if bug::CELL_WAKE_LOAD_ONLY.is_on() && Snapshot(self.0.load(Relaxed)).is_scheduled() {
             return Wakeup::Nothing;
         }
         // A read-modify-write even if the task is scheduled already: without it the poll to come would not be ordered
@@ -263,6 +277,7 @@ impl State {
     }
 
     /// idle → scheduled, through a waker that ends with it.
+    #[inline]
     pub(super) fn wake_and_release(&self) -> Wakeup {
         // Relaxed: the compare-exchange below checks the value and orders.
         let mut seen = self.0.load(Relaxed);
@@ -294,7 +309,9 @@ impl State {
                 .compare_exchange_weak(seen, seen | CANCELLED | SCHEDULED, AcqRel, Relaxed)
             {
                 Ok(_) if before.is_idle() => return Wakeup::Submit,
-                Ok(_) if bug::CELL_ABORT_TWICE && before.is_running() => return Wakeup::Submit,
+                Ok(_) if bug::CELL_ABORT_TWICE.is_on() && before.is_running() => {
+                    return Wakeup::Submit;
+                }
                 Ok(_) => return Wakeup::Nothing,
                 Err(now) => seen = now,
             }
@@ -308,20 +325,23 @@ impl State {
     }
 
     /// Gives the join waker, just written, to whoever completes the task.
+    #[inline]
     pub(super) fn set_join_waker(&self) -> JoinWaker {
         self.change_join_waker(JOIN_WAKER, 0)
     }
 
     /// Takes the join waker back, to replace it.
+    #[inline]
     pub(super) fn unset_join_waker(&self) -> JoinWaker {
         self.change_join_waker(0, JOIN_WAKER)
     }
 
+    #[inline]
     fn change_join_waker(&self, set: usize, unset: usize) -> JoinWaker {
         // Ordering: Acquire pairs with `complete`: the caller goes on to read the output.
         let mut seen = self.0.load(Acquire);
         loop {
-            let check = !(bug::CELL_JOIN_WAKER_UNCHECKED && set != 0);
+            let check = !(bug::CELL_JOIN_WAKER_UNCHECKED.is_on() && set != 0);
             if Snapshot(seen).is_complete() && check {
                 return JoinWaker::Complete;
             }
@@ -337,6 +357,7 @@ impl State {
     }
 
     /// The join handle goes. Unless the task is complete, the output will be dropped by whoever completes it.
+    #[inline]
     pub(super) fn drop_join(&self) -> Leftover {
         // Ordering: Acquire pairs with `complete`: the caller drops the output.
         let mut seen = self.0.load(Acquire);
@@ -360,6 +381,7 @@ impl State {
     }
 
     /// Adds a reference, by the holder of another.
+    #[inline]
     pub(super) fn retain(&self) {
         // Relaxed: the caller's own reference keeps the task; a new one publishes nothing.
         let before = Snapshot(self.0.fetch_add(REFERENCE, Relaxed));
@@ -369,12 +391,13 @@ impl State {
     }
 
     /// Gives a reference up.
+    #[inline]
     pub(super) fn release(&self) -> Released {
         // Who has the only reference is alone with the task: nobody can make another. A look instead of a
         // read-modify-write.
         //
         // Ordering: Acquire, so that the one who frees the task comes after all the others, who released as below.
-        let look = if bug::CELL_RELEASE_RELAXED {
+        let look = if bug::CELL_RELEASE_RELAXED.is_on() {
             Relaxed
         } else {
             Acquire
@@ -384,7 +407,7 @@ impl State {
         }
         // Ordering: Release, so that all the caller did with the task comes before the free; Acquire, so that the one
         // who frees it comes after all the others.
-        let order = if bug::CELL_RELEASE_RELAXED {
+        let order = if bug::CELL_RELEASE_RELAXED.is_on() {
             Relaxed
         } else {
             AcqRel

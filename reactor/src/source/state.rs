@@ -85,7 +85,7 @@ impl State {
     pub(crate) fn mark(&self, generation: u32, ready: Ready) -> Mark {
         let (_, done) = self.update(|word| {
             let current = Snapshot(word).generation() == generation;
-            (current || bug::MARK_IGNORES_GENERATION)
+            (current || bug::MARK_IGNORES_GENERATION.is_on())
                 .then(|| next_stamp(word) | u64::from(ready.bits()))
         });
         if done { Mark::Done } else { Mark::Stale }
@@ -95,7 +95,8 @@ impl State {
     pub(crate) fn clear(&self, seen: Snapshot, which: Ready) -> Clear {
         let bits = u64::from((which - Ready::STICKY).bits());
         let (_, done) = self.update(|word| {
-            let unchanged = word & STAMP_MASK == seen.0 & STAMP_MASK || bug::CLEAR_IGNORES_STAMP;
+            let unchanged =
+                word & STAMP_MASK == seen.0 & STAMP_MASK || bug::CLEAR_IGNORES_STAMP.is_on();
             (unchanged && word & bits != 0).then_some(word & !bits)
         });
         if done { Clear::Done } else { Clear::Kept }

@@ -20,7 +20,7 @@ fn sleep_if_idle(state: &State, is_idle: impl FnOnce() -> bool) {
 }
 
 #[test]
-fn loom_leave_against_falling_asleep() {
+fn leave_against_falling_asleep() {
     ::loom::model(|| {
         let state = Arc::new(State::default());
         // Whether everybody is parked.
@@ -40,7 +40,7 @@ fn loom_leave_against_falling_asleep() {
 }
 
 #[test]
-fn loom_two_leave_against_falling_asleep() {
+fn two_leave_against_falling_asleep() {
     ::loom::model(|| {
         let state = Arc::new(State::default());
         let is_idle = Arc::new(AtomicBool::new(true));
@@ -67,7 +67,7 @@ fn loom_two_leave_against_falling_asleep() {
 }
 
 #[test]
-fn loom_stop_against_falling_asleep() {
+fn stop_against_falling_asleep() {
     ::loom::model(|| {
         let state = Arc::new(State::default());
         let guarantor = {
