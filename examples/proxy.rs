@@ -108,7 +108,9 @@ async fn until_idle(moved: &AtomicU64, limit: Duration) {
 /// A stream that counts the bytes it reads. What one side reads the other side writes, so that
 /// two of them see all traffic.
 struct Counted {
+    /// Where the bytes come from.
     stream: TcpStream,
+    /// Shared with the other stream.
     moved: Arc<AtomicU64>,
 }
 

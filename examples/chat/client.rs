@@ -60,8 +60,11 @@ pub async fn serve(stream: TcpStream, read_already: Vec<u8>, hub: Arc<Hub>) {
     let _ = timeout(CLOSE_LIMIT, say_goodbye(socket, over)).await;
 }
 
+/// What a client's task knows about it.
 struct Client {
+    /// What the rooms call it.
     id: ClientId,
+    /// What all connections share.
     hub: Arc<Hub>,
     /// How the rooms reach us, and we ourselves: one way keeps the order.
     outbox: Outbox,
@@ -75,7 +78,9 @@ struct Client {
     pinged: Instant,
     /// When the user last did something.
     active: Instant,
+    /// Whether the others have been told that the user does nothing.
     away: bool,
+    /// How much it may send.
     allowance: Allowance,
 }
 
@@ -372,6 +377,7 @@ impl Over {
 
 /// A store of permissions to send that fills again with time.
 struct Allowance {
+    /// How many messages may be sent at once.
     left: f64,
     /// When `left` was true.
     at: Instant,

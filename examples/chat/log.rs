@@ -18,6 +18,7 @@ const LINES: usize = 1024;
 /// Takes lines. Clones write to the same terminal.
 #[derive(Clone, Debug)]
 pub struct Log {
+    /// To the thread that writes.
     lines: mpsc::SyncSender<String>,
     /// How many lines did not fit since the last one that did.
     lost: Arc<AtomicU64>,
@@ -26,6 +27,7 @@ pub struct Log {
 /// Ends when every [`Log`] is dropped and all lines are written.
 #[derive(Debug)]
 pub struct Writer {
+    /// Disconnected when the last line is written.
     done: mpsc::Receiver<()>,
 }
 

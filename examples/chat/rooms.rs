@@ -93,11 +93,13 @@ impl Outbox {
 /// All rooms, by name.
 #[derive(Debug, Default)]
 pub struct Rooms {
+    /// Those with members, and those that had some not long ago.
     rooms: HashMap<String, Room>,
     /// Which room each client is in.
     places: HashMap<ClientId, String>,
 }
 
+/// One room.
 #[derive(Debug, Default)]
 struct Room {
     /// In the order in which they came.
@@ -110,12 +112,18 @@ struct Room {
     empty_since: Option<Instant>,
 }
 
+/// One client in a room.
 #[derive(Debug)]
 struct Member {
+    /// Which client it is.
     id: ClientId,
+    /// Its tidied nickname.
     nick: String,
+    /// What a newer connection of the same browser tab knows.
     key: Option<String>,
+    /// Whether the user has done nothing for long.
     away: bool,
+    /// Where to put what it shall hear.
     outbox: Outbox,
 }
 

@@ -40,6 +40,7 @@ fn main() -> io::Result<()> {
 
 /// Calls a handler whenever its socket is readable, until all have closed.
 struct EventLoop {
+    /// The sockets that are still open.
     watched: Vec<(UnixStream, Handler)>,
 }
 

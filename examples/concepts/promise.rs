@@ -26,17 +26,20 @@ fn promise<T>() -> (Promise<T>, Promised<T>) {
 
 /// The side that will know the value.
 struct Promise<T> {
+    /// The one place that both sides know.
     shared: Arc<Mutex<State<T>>>,
 }
 
 /// The side that awaits it.
 struct Promised<T> {
+    /// The one place that both sides know.
     shared: Arc<Mutex<State<T>>>,
 }
 
 enum State<T> {
     /// No value yet; whom to wake when there is one.
     Waiting(Option<Waker>),
+    /// The value, until it is awaited.
     Kept(T),
     /// The promise was dropped without a value, or the value has been taken.
     Over,

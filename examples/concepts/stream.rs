@@ -19,11 +19,13 @@ use runtime::time::sleep;
 struct Producer<T> {
     /// `None` once it has returned.
     body: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Empty between two values.
     place: Arc<Mutex<Option<T>>>,
 }
 
 /// The coroutine's end: `give(value).await` is its `yield`.
 struct Output<T> {
+    /// Empty between two values.
     place: Arc<Mutex<Option<T>>>,
 }
 

@@ -154,6 +154,11 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
         "cannot block the current thread from within a runtime: this thread already drives a task or the future \
          of a `block_on`. Use `.await`, or move the blocking call into `spawn_blocking` or `block_in_place`"
     );
+    assert!(
+        !shared.is_forked(),
+        "this process is a fork of the one that started the runtime, and has none of its threads: start a runtime of its own in \
+         the child"
+    );
     let _entered = Handle::from_shared(Arc::clone(shared)).enter();
     let _polling = context::set_polling(true);
     let _member = context::set_member(shared);

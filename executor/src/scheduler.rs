@@ -167,6 +167,8 @@ pub(crate) struct Shared {
     pub(crate) blocking: Pool,
     /// Threads inside `block_on` of a current-thread runtime that wait for its slot.
     pub(crate) seekers: Mutex<Vec<Arc<Root>>>,
+    /// The process that the threads belong to: a forked child has none of them.
+    process: u32,
     /// Set at step 1 of the shutdown.
     closing: AtomicBool,
 }
@@ -273,6 +275,11 @@ impl Shared {
                 .any(|slot| !self.slots.get(slot).stealer.is_empty())
     }
 
+    /// Whether this is a forked child of the process that started the runtime. One system call.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         // Ordering: Acquire pairs with the swap in `begin_shutdown`.
         self.closing.load(Ordering::Acquire)
@@ -358,6 +365,7 @@ impl Handle {
             threads: Threads::new(workers),
             blocking: Pool::new(blocking_config(&config, me)),
             seekers: Mutex::new(Vec::new()),
+            process: std::process::id(),
             closing: AtomicBool::new(false),
             config,
         });
@@ -536,9 +544,14 @@ impl Handle {
     /// Shuts the executor down, in the steps that the module's header numbers; waits for its threads, but at most
     /// `timeout`. Returns whether all of them have ended.
     ///
-    /// On a thread of the executor itself nothing is waited for: the last thread to end finishes.
+    /// On a thread of the executor itself nothing is waited for: the last thread to end finishes. In a forked child nothing is
+    /// done.
     pub fn shutdown(&self, timeout: Option<Duration>) -> bool {
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if self.shared.is_forked() {
+            // The threads to wait for are in the parent, and so is everything that they would drop.
+            return true;
+        }
         self.shared.begin_shutdown();
         let own_thread = context::is_member(&self.shared) || context::is_polling();
         let until = if own_thread {
