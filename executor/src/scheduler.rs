@@ -19,7 +19,7 @@
 //! 2. Mark all live tasks as cancelled and wake all threads.
 //! 3. Each thread drops what its slot holds, and ends.
 //! 4. The closing thread drops the futures of the tasks that were waiting, while reactor and timers still answer, then
-//!    what lies in the injector.
+//!    what lies in the slots of threads that do not get there, and in the injector.
 //! 5. It joins workers, spares and the blocking pool.
 //! 6. The hook's `close` stops the reactor thread, and
 //! 7. makes what remains of I/O and timers return errors.
@@ -301,6 +301,8 @@ impl Shared {
             // Cancelled: its future is dropped here and now.
             task.run();
         });
+        self.drain_slots();
+        self.drain_injector();
     }
 
     fn wake_all(&self) {
@@ -309,6 +311,25 @@ impl Shared {
             self.park.unpark(slot);
         }
         self.threads.wake_all();
+    }
+
+    /// Drops what lies in the slots, also of threads that are inside a poll and cannot do it themselves.
+    fn drain_slots(&self) {
+        for slot in 0..self.slots.len() {
+            let slot = self.slots.get(slot);
+            if let Some(task) = slot.lifo.take() {
+                task.cancel(Reason::Cancelled);
+            }
+            loop {
+                match slot.stealer.steal() {
+                    Steal::Success(task) => {
+                        task.cancel(Reason::Cancelled);
+                    }
+                    Steal::Empty => break,
+                    Steal::Retry => {}
+                }
+            }
+        }
     }
 
     /// Drops what lies in the injector.

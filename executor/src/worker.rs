@@ -12,7 +12,7 @@
 //!
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
-//! its polls last (from clock reads at parking and at looks, never one a poll), and one whose polls last
+//! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
 //! [`LONG_POLL`] on average does notify. A searcher takes from a LIFO slot only on its last attempt, and only if
 //! the owner's epoch has not moved for [`LIFO_PATIENCE`].
 //!
@@ -41,6 +41,9 @@ const LIFO_STREAK: u8 = 3;
 /// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
 /// is sooner than a thread that must be woken first (5 to 50 µs).
 const LONG_POLL: Duration = Duration::from_micros(20);
+/// A window of the poll average begins after every so many times of parking (and at every look at the driver): the average
+/// changes slowly, and a clock read costs a twentieth of a system call.
+const WINDOW_EVERY: u32 = 8;
 /// How long the owner's epoch must stand still before its LIFO slot is stolen from.
 const LIFO_PATIENCE: Duration = Duration::from_micros(5);
 
@@ -86,8 +89,10 @@ pub(crate) struct Worker {
     epoch: Cell<u64>,
     /// State of the xorshift generator that picks the first victim.
     random: Cell<u32>,
-    /// When the present window of the poll average began, and the epoch then.
-    window: Cell<(Instant, u64)>,
+    /// When the present window of the poll average began, and the epoch then; `None` between two windows.
+    window: Cell<Option<(Instant, u64)>>,
+    /// Times of parking until a window begins again.
+    window_in: Cell<u32>,
     /// Whether polls lasted `LONG_POLL` on average in the last window.
     long_polls: Cell<bool>,
 }
@@ -176,7 +181,8 @@ impl Worker {
             epoch: Cell::new(epoch),
             // Any odd number that differs between slots.
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
-            window: Cell::new((Instant::now(), epoch)),
+            window: Cell::new(None),
+            window_in: Cell::new(1),
             long_polls: Cell::new(false),
         })
     }
@@ -468,6 +474,7 @@ impl Worker {
     #[cold]
     pub(crate) fn look_at_driver(&self) {
         self.measure_polls();
+        self.begin_window();
         if self.shared.park.look(self.slot) == Gathered::Something {
             self.dispatch();
         }
@@ -492,7 +499,9 @@ impl Worker {
 
     /// Closes a window of the poll average.
     fn measure_polls(&self) {
-        let (since, epoch) = self.window.get();
+        let Some((since, epoch)) = self.window.take() else {
+            return;
+        };
         let polls = self.epoch.get() - epoch;
         if polls == 0 {
             return;
@@ -500,7 +509,10 @@ impl Worker {
         let now = Instant::now();
         let average = now.duration_since(since) / u32::try_from(polls).unwrap_or(u32::MAX);
         self.long_polls.set(average >= LONG_POLL);
-        self.window.set((now, self.epoch.get()));
+    }
+
+    fn begin_window(&self) {
+        self.window.set(Some((Instant::now(), self.epoch.get())));
     }
 
     fn park(&self) {
@@ -526,7 +538,9 @@ impl Worker {
         };
         shared.park.activated();
         call_hook(&shared.config.on_thread_unpark);
-        self.window.set((Instant::now(), self.epoch.get()));
+        if count_down(&self.window_in, WINDOW_EVERY) {
+            self.begin_window();
+        }
         if gathered == Gathered::Something {
             self.dispatch();
         }

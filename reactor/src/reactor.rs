@@ -286,7 +286,10 @@ impl Duty<'_> {
         }
         let reactor = &self.handle.reactor;
         let waited = reactor.wait.wait(&mut events.buffer, timeout);
-        reactor.turns.fetch_add(1, Relaxed);
+        // A plain store: only the holder of the duty writes.
+        reactor
+            .turns
+            .store(reactor.turns.load(Relaxed) + 1, Relaxed);
         match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
             other => other,

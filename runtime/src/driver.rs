@@ -60,6 +60,27 @@ struct Batch {
     last_look: Instant,
 }
 
+/// Whether a batch was empty after a waker was taken from it, which saves a look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IsLast {
+    /// It was.
+    Yes,
+    /// There are more.
+    No,
+}
+
+impl Batch {
+    fn pop(&mut self) -> Option<(Waker, IsLast)> {
+        let waker = self.wakers.pop_front()?;
+        let is_last = if self.wakers.is_empty() {
+            IsLast::Yes
+        } else {
+            IsLast::No
+        };
+        Some((waker, is_last))
+    }
+}
+
 /// Reactor, timers and the parkers of all slots.
 pub(crate) struct Driver {
     /// Sockets and the like.
@@ -217,18 +238,20 @@ impl Driver {
         }
     }
 
-    /// Wakes what lies in the batch of `slot`, one by one; returns how many.
-    fn wake_batch(&self, slot: usize) -> usize {
+    /// Wakes what lies in the batch of `slot`, one by one, beginning with `first`; returns how many.
+    fn wake_batch(&self, slot: usize, first: Option<(Waker, IsLast)>) -> usize {
         let mut woken = 0;
-        loop {
-            let waker = self.batches[slot].lock().wakers.pop_front();
-            let Some(waker) = waker else {
-                return woken;
-            };
+        let mut next = first;
+        while let Some((waker, is_last)) = next {
             woken += 1;
             // A waker that panics has told the panic hook; the others must be woken all the same.
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            if is_last == IsLast::Yes {
+                break;
+            }
+            next = self.batches[slot].lock().pop();
         }
+        woken
     }
 }
 
@@ -299,24 +322,23 @@ impl Park for Driver {
     }
 
     fn dispatch(&self, slot: usize) -> usize {
-        {
+        let first = {
             let mut batch = self.batches[slot].lock();
             let Batch { events, wakers, .. } = &mut *batch;
             if !events.is_empty() {
                 self.reactor
                     .dispatch(events, &mut |waker| wakers.push_back(waker));
             }
-        }
-        let mut woken = self.wake_batch(slot);
+            batch.pop()
+        };
+        let mut woken = self.wake_batch(slot, first);
         if !self.guests.contains(&slot) {
             self.learn(woken);
         }
         if self.timer.next(slot).is_some() {
+            // It wakes one by one, outside its lock: a waker that blocks holds nobody else up.
             let now = self.timer.clock().now();
-            self.timer.fire(slot, now, &mut |waker| {
-                self.batches[slot].lock().wakers.push_back(waker);
-            });
-            woken += self.wake_batch(slot);
+            woken += self.timer.fire(slot, now, &mut Waker::wake);
         }
         woken
     }

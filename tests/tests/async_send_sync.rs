@@ -58,12 +58,12 @@ fn types_are_as_promised() {
         JoinSet<u32>: true true true;
         JoinSet<Rc<u32>>: false false true;
         LocalSet: false false true;
-        Sleep: true true false;
+        Sleep: true true true;
         Interval: true true true;
         Instant: true true true;
         Elapsed: true true true;
-        Timeout<std::future::Ready<()>>: true true false;
-        Timeout<std::future::Ready<Rc<()>>>: false false false;
+        Timeout<std::future::Ready<()>>: true true true;
+        Timeout<std::future::Ready<Rc<()>>>: false false true;
         TcpListener: true true true;
         TcpSocket: true true true;
         TcpStream: true true true;

@@ -134,14 +134,19 @@ fn a_shutdown_from_inside_only_signals() {
 #[test]
 fn a_stuck_thread_is_not_waited_for_longer_than_asked() {
     watched(|| {
-        let executor = Executor::multi_thread(2);
+        let executor = Executor::multi_thread(1);
         let tokens = Tokens::new();
         let (release, is_released) = mpsc::channel::<()>();
-        let (token, waits) = (tokens.token(), tokens.token());
         let (begin, has_begun) = mpsc::channel();
+        let of_stuck = Arc::clone(&tokens);
         let stuck = executor.handle.spawn(
             async move {
-                let _token = token;
+                let _token = of_stuck.token();
+                // These lie in its slot, and one waits outside.
+                for _ in 0..3 {
+                    let token = of_stuck.token();
+                    spawn(async move { drop(token) });
+                }
                 let _ = begin.send(());
                 let _ = is_released.recv();
                 pending::<()>().await;
@@ -149,14 +154,12 @@ fn a_stuck_thread_is_not_waited_for_longer_than_asked() {
             Location::caller(),
             Some("stuck".into()),
         );
-        executor.spawn(async move {
-            let _token = waits;
-            pending::<()>().await;
-        });
         has_begun.recv().expect("it begins");
+        let token = tokens.token();
+        executor.spawn(async move { drop(token) });
         assert!(!executor.handle.shutdown(Some(Duration::from_millis(1))));
-        // The other one is dropped, this one not.
-        spin_until(|| tokens.dropped() == 1);
+        // The others have been dropped, this one not.
+        assert_eq!(tokens.dropped(), 4);
         assert!(!stuck.is_finished());
         let described = executor.handle.stuck_tasks();
         assert!(
@@ -166,7 +169,7 @@ fn a_stuck_thread_is_not_waited_for_longer_than_asked() {
         assert_eq!(executor.closed(), 0, "its thread has not ended");
         release.send(()).expect("it waits");
         spin_until(|| executor.closed() > 0);
-        assert_eq!(tokens.dropped(), 2);
+        assert_eq!(tokens.dropped(), 5);
         assert!(stuck.is_finished());
     });
 }

@@ -192,13 +192,13 @@ fn the_watchman_rescues_what_a_long_poll_holds_back() {
         let stuck = executor.spawn(async move {
             let rescued = spawn(async move { gate.open() });
             spin_until(|| opened.is_open.load(SeqCst));
-            rescued
+            [rescued]
         });
         while !stuck.is_finished() {
             let _ = watchman.look(Instant::now(), |_| ());
             thread::yield_now();
         }
-        let rescued = executor.block_on(stuck).expect("no panic");
+        let [rescued] = executor.block_on(stuck).expect("no panic");
         executor.block_on(rescued).expect("no panic");
     });
 }
