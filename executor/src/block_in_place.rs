@@ -9,7 +9,7 @@ use std::rc::Rc;
 /// Runs a closure that blocks, on this thread, while another thread takes over its place as a worker.
 ///
 /// What the worker had queued goes to the other workers first. Afterwards the thread is a worker again if there is room;
-/// otherwise it finishes the poll it is in, and then stands by as a spare. Outside a task, and on threads that run no
+/// otherwise it finishes the poll it is in, and then stands by as a spare. At most 128 workers are replaced at a time. Outside a task, and on threads that run no
 /// tasks, the closure is just called.
 ///
 /// # Panics
@@ -49,8 +49,11 @@ where
     }
 
     context::set_worker(None);
-    worker.step_aside();
-    let _step_back = StepBack(Some(worker));
+    let step_back = StepBack(Some(worker));
+    if let Some(worker) = &step_back.0 {
+        worker.step_aside();
+    }
+    context::mark_blocker();
     let _allowed = context::set_polling(false);
     budget::without(f)
 }

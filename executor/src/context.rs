@@ -22,6 +22,8 @@ thread_local! {
     static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
     static POLLING: Cell<bool> = const { Cell::new(false) };
     static MEMBER: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+    /// Whether the task that this thread polls has called `block_in_place`.
+    static BLOCKER: Cell<bool> = const { Cell::new(false) };
     static BATCH: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
@@ -45,7 +47,10 @@ impl Drop for EnterGuard {
 
 pub(crate) fn enter(handle: Handle) -> EnterGuard {
     EnterGuard {
-        before: HANDLE.with(|current| current.replace(Some(Rc::new(handle)))),
+        // While a thread ends its thread-locals are gone: then nothing is current, and a runtime can still be dropped.
+        before: HANDLE
+            .try_with(|current| current.replace(Some(Rc::new(handle))))
+            .unwrap_or(None),
         not_send: PhantomData,
     }
 }
@@ -121,6 +126,17 @@ pub(crate) fn set_member(shared: &Arc<Shared>) -> MemberGuard {
 /// Whether the thread is one of this runtime's own.
 pub(crate) fn is_member(shared: &Arc<Shared>) -> bool {
     MEMBER.with(Cell::get) == Arc::as_ptr(shared)
+}
+
+/// Notes that the task that this thread polls blocks its thread now and then.
+pub(crate) fn mark_blocker() {
+    BLOCKER.with(|blocker| blocker.set(true));
+}
+
+/// Whether the task that was just polled blocked its thread; asking clears the mark.
+#[inline]
+pub(crate) fn take_blocker() -> bool {
+    BLOCKER.with(|blocker| blocker.get() && blocker.replace(false))
 }
 
 /// Calls `f`, in which waking a task notifies no worker; returns how many tasks were woken.

@@ -32,16 +32,22 @@ pub(crate) fn drive<F: Future>(
             return drive_seated(shared, seated.worker(), driven);
         }
         // Somebody else has the slot: sleep until the root is woken or the slot is free.
-        shared.seekers.lock().push(Arc::clone(&root));
-        // A seat given back before we were on the list wakes nobody: look again.
-        if let Some(seated) = Seated::take(shared, Role::CurrentThread, &root) {
-            return drive_seated(shared, seated.worker(), driven);
-        }
         if let Poll::Ready(output) = driven.poll_if_woken() {
             return Some(output);
         }
-        if !root.is_woken() && !shared.is_closing() {
+        shared.seekers.lock().push(Arc::clone(&root));
+        // A slot given back before we were on the list wakes nobody: look again. No foreign code runs between here and
+        // the sleep, so nothing eats the token.
+        let seated = Seated::take(shared, Role::CurrentThread, &root);
+        if seated.is_none() && !root.is_woken() && !shared.is_closing() {
             thread::park();
+        }
+        shared
+            .seekers
+            .lock()
+            .retain(|seeker| !Arc::ptr_eq(seeker, &root));
+        if let Some(seated) = seated {
+            return drive_seated(shared, seated.worker(), driven);
         }
     }
 }
@@ -67,6 +73,8 @@ fn drive_seated<F: Future>(
     let root = Arc::clone(&driven.root);
     let mut tick: u32 = 0;
     let mut looked: u32 = 0;
+    // A local task comes between two urgent ones.
+    let mut after_urgent = false;
     'root: loop {
         if tick.wrapping_sub(looked) >= config.event_interval {
             looked = tick;
@@ -82,13 +90,14 @@ fn drive_seated<F: Future>(
                 return None;
             }
             tick = tick.wrapping_add(1);
-            let injected_first =
-                tick.is_multiple_of(config.injector_interval) || shared.take_urgent();
-            let injected = if injected_first {
-                shared.pop_injected(true)
+            let by_interval = tick.is_multiple_of(config.injector_interval);
+            let urgent = !after_urgent && shared.take_urgent();
+            let injected = if by_interval || urgent {
+                shared.pop_injected(urgent)
             } else {
                 None
             };
+            after_urgent = urgent && injected.is_some();
             let task = injected
                 .or_else(|| worker.next_local())
                 .or_else(|| worker.pop_injected_batch());
@@ -106,9 +115,16 @@ fn drive_seated<F: Future>(
 
 fn park(shared: &Shared, worker: &Worker, root: &Root) {
     let slot = worker.slot();
+    if shared.config.on_thread_park.is_some() {
+        // A user's hook may wake and spawn tasks: it runs before the last look at the queues.
+        call_hook(&shared.config.on_thread_park);
+        if worker.has_local() || root.is_woken() {
+            call_hook(&shared.config.on_thread_unpark);
+            return;
+        }
+    }
     let parked = shared.idle.park(slot, false);
     shared.after_parking(parked);
-    call_hook(&shared.config.on_thread_park);
     let gathered = loop {
         let gathered = shared.park.park(slot);
         // Relaxed: the unpark that follows a signal orders it.

@@ -6,7 +6,7 @@
 //!
 //! A root is bound to its thread: while the guest runs a task, the root waits. So the guest is choosy. It runs only tasks
 //! that its root (or a task running on it) woke, *and* that have been polled before. Freshly spawned tasks, and those
-//! that the driver or a timer woke, go to the injector with a notification. Such a task may still block the guest, if it used
+//! that the driver or a timer woke, go to the injector with a notification. A task that has called `block_in_place` is not run by a guest again. Another may still block it, if it used
 //! to be short and now is not; then the root waits for it. `Config::guest` switches all of this off.
 //!
 //! The guest is never on the list of sleepers: nobody wakes it for work, only its root does. Parked, its slot is not live.

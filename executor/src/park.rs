@@ -189,6 +189,12 @@ impl Parker {
         self.finish();
     }
 
+    /// Whether a thread sleeps here at this moment.
+    pub fn is_asleep(&self) -> bool {
+        // Relaxed: a hint, out of date when it is returned.
+        matches!(self.state.load(Ordering::Relaxed), FUTEX | DRIVER)
+    }
+
     /// Leaves a token, and wakes the thread if it sleeps on its futex.
     pub fn unpark(&self) -> Unparked {
         // Ordering: AcqRel pairs with `begin` and `finish`.

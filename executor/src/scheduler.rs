@@ -34,9 +34,11 @@ use crate::idle::{Idle, Parked};
 use crate::park::Park;
 use crate::slots::{SHUTDOWN, Seat, Slots};
 use crate::sync::{AtomicBool, Mutex, Ordering};
-use crate::task::{Cause, JoinHandle, Meta, Owned, Phase, Reason, Runnable, Schedule, Scheduled};
+use crate::task::{
+    Cause, JoinHandle, Meta, Owned, Phase, Reason, Runnable, Schedule, Scheduled, contain,
+};
 use crate::threads::{Gone, Threads};
-use crate::worker::{self, POLLED, Worker};
+use crate::worker::{self, BLOCKER, POLLED, Worker};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -44,13 +46,13 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// How many spare slots stand by for workers inside `block_in_place`.
-const SPARES: usize = 32;
+/// How many spare slots stand by for workers inside `block_in_place`. Beyond that, a worker that blocks is not replaced.
+const SPARES: usize = 128;
 /// How many threads may be guests at the same time; further ones block without running tasks.
 const GUESTS: usize = 8;
 
@@ -141,7 +143,7 @@ impl Config {
 /// Calls a user's hook; its panic has been reported by the panic hook and ends there.
 pub(crate) fn call_hook(hook: &Option<Hook>) {
     if let Some(hook) = hook {
-        let _ = catch_unwind(AssertUnwindSafe(|| hook()));
+        let _ = contain(|| hook());
     }
 }
 
@@ -204,8 +206,9 @@ impl Schedule for Shared {
 
     #[inline]
     fn polled(&self, task: &Runnable) {
-        if task.conduct() & POLLED == 0 {
-            task.set_conduct(task.conduct() | POLLED);
+        let blocker = if context::take_blocker() { BLOCKER } else { 0 };
+        if task.conduct() & POLLED == 0 || blocker != 0 {
+            task.set_conduct(task.conduct() | POLLED | blocker);
         }
     }
 }
@@ -293,7 +296,6 @@ impl Shared {
             return;
         }
         self.owned.close();
-        self.blocking.begin_shutdown();
         self.wake_all();
         // Step 4, first half, here and not later, so that a task that waits for ever is dropped even if
         // some thread never returns.
@@ -303,6 +305,8 @@ impl Shared {
         });
         self.drain_slots();
         self.drain_injector();
+        // After the tasks, so that none of them sees a cancelled job.
+        self.blocking.begin_shutdown();
     }
 
     fn wake_all(&self) {
@@ -463,6 +467,11 @@ impl Handle {
         self.shared.blocking.spawn(f, meta(location, name))
     }
 
+    /// Runs foreign code, and ends a panic of it there; returns whether it came through.
+    pub fn contain(f: impl FnOnce()) -> bool {
+        contain(f).is_ok()
+    }
+
     /// Notifies for the tasks that were woken inside [`batch`](crate::batch).
     #[inline]
     pub fn injected(&self) {
@@ -522,7 +531,9 @@ impl Handle {
 
     /// Whether every live slot is parked, so that nothing can become stuck or late.
     pub fn is_idle(&self) -> bool {
-        self.shared.slots.count_live() <= self.shared.idle.parked()
+        // In this order: a slot that becomes live and parks in between must not make up for one that is awake.
+        let parked = self.shared.idle.parked();
+        self.shared.slots.count_live() <= parked
     }
 
     /// Whether some worker is parked.

@@ -83,7 +83,7 @@ impl Watchman {
                 shared.injector().push(task);
                 rescued = true;
             }
-            rescued |= !slot.stealer.is_empty();
+            rescued |= !slot.stealer.is_empty() || !shared.injector().is_empty();
         }
         if rescued {
             shared.injected();

@@ -26,7 +26,7 @@ use crate::park::Gathered;
 use crate::scheduler::{Flavor, Handle, Shared, call_hook};
 use crate::slots::{SHUTDOWN, STUCK, Seat, Slot};
 use crate::sync::Ordering;
-use crate::task::{Cause, Reason, Runnable};
+use crate::task::{Cause, Reason, Runnable, contain};
 use crossbeam_deque::{Steal, Worker as Deque};
 use std::cell::Cell;
 use std::fmt;
@@ -49,6 +49,8 @@ const LIFO_PATIENCE: Duration = Duration::from_micros(5);
 
 /// Set in a task's conduct once it has completed a poll.
 pub(crate) const POLLED: u8 = 1;
+/// Set in a task's conduct once it has called `block_in_place`.
+pub(crate) const BLOCKER: u8 = 2;
 
 /// What the thread that serves the slot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +110,9 @@ impl fmt::Debug for Worker {
 
 /// Starts a thread that serves `slot`, and later whatever slot it is handed.
 pub(crate) fn start_thread(shared: &Arc<Shared>, slot: usize) -> io::Result<()> {
-    let mut builder = std::thread::Builder::new().name((shared.config.thread_name)());
+    // The user's function names it; std takes no zero byte.
+    let name = contain(|| (shared.config.thread_name)().replace('\0', "")).unwrap_or_default();
+    let mut builder = std::thread::Builder::new().name(name);
     if let Some(stack_size) = shared.config.stack_size {
         builder = builder.stack_size(stack_size);
     }
@@ -119,10 +123,21 @@ pub(crate) fn start_thread(shared: &Arc<Shared>, slot: usize) -> io::Result<()> 
 }
 
 fn thread_main(shared: &Arc<Shared>, slot: usize) {
-    let handle = Handle::from_shared(Arc::clone(shared));
-    let entered = handle.enter();
-    let member = context::set_member(shared);
+    /// Ends the membership, whatever happens; the shutdown waits for it.
+    struct Leave<'a>(&'a Shared);
+    impl Drop for Leave<'_> {
+        fn drop(&mut self) {
+            if self.0.threads.leave() {
+                self.0.finish_shutdown();
+            }
+        }
+    }
+
+    let _entered = Handle::from_shared(Arc::clone(shared)).enter();
+    let _member = context::set_member(shared);
     let mut body = || {
+        // Inside the context: what is dropped at the end may spawn.
+        let _leave = Leave(shared);
         call_hook(&shared.config.on_thread_start);
         serve_slots(shared, slot);
         call_hook(&shared.config.on_thread_stop);
@@ -130,10 +145,6 @@ fn thread_main(shared: &Arc<Shared>, slot: usize) {
     match &shared.config.around {
         Some(around) => around(&mut body),
         None => body(),
-    }
-    drop((entered, member));
-    if shared.threads.leave() {
-        shared.finish_shutdown();
     }
 }
 
@@ -161,9 +172,7 @@ impl Worker {
     pub(crate) fn new(shared: &Arc<Shared>, slot: usize, role: Role) -> Rc<Worker> {
         shared.park.adopt(slot);
         shared.slots.enliven(slot);
-        if role != Role::Worker {
-            shared.park.activated();
-        }
+        shared.park.activated();
         // Ordering: Relaxed, a slot's epoch is only compared with itself.
         let epoch = shared.slots.get(slot).epoch.load(Ordering::Relaxed);
         Rc::new(Worker {
@@ -211,9 +220,7 @@ impl Worker {
             if !alone {
                 self.notify();
             }
-        } else if self.role == Role::Guest
-            && (self.dispatching.get() || task.conduct() & POLLED == 0)
-        {
+        } else if self.role == Role::Guest && (self.dispatching.get() || task.conduct() != POLLED) {
             // A guest is bound to its root: it takes only what the root woke and what has been polled before.
             self.send_away(task);
         } else if self.dispatching.get() {
@@ -375,6 +382,11 @@ impl Worker {
         self.deque.pop()
     }
 
+    /// Whether the slot holds a task.
+    pub(crate) fn has_local(&self) -> bool {
+        !self.deque.is_empty() || !self.own().lifo.is_empty()
+    }
+
     pub(crate) fn pop_injected_batch(&self) -> Option<Runnable> {
         let injector = self.shared.injector();
         if injector.is_empty() {
@@ -518,9 +530,18 @@ impl Worker {
     fn park(&self) {
         let shared = &*self.shared;
         self.measure_polls();
+        if shared.config.on_thread_park.is_some() {
+            // A user's hook may wake and spawn tasks: it runs before the last look at the queues, while the thread counts as
+            // active.
+            self.stop_searching();
+            call_hook(&shared.config.on_thread_park);
+            if self.has_local() {
+                call_hook(&shared.config.on_thread_unpark);
+                return;
+            }
+        }
         let parked = shared.idle.park(self.slot, self.searching.replace(false));
         shared.after_parking(parked);
-        call_hook(&shared.config.on_thread_park);
         let gathered = loop {
             let gathered = shared.park.park(self.slot);
             if !shared.idle.is_parked(self.slot) {
@@ -537,7 +558,10 @@ impl Worker {
             }
         };
         shared.park.activated();
-        call_hook(&shared.config.on_thread_unpark);
+        if shared.config.on_thread_unpark.is_some() {
+            self.stop_searching();
+            call_hook(&shared.config.on_thread_unpark);
+        }
         if count_down(&self.window_in, WINDOW_EVERY) {
             self.begin_window();
         }

@@ -47,6 +47,8 @@ pub struct Builder {
     max_blocking: usize,
     /// Names each thread as it starts.
     thread_name: NameThread,
+    /// The name, if it is the same for all.
+    fixed_name: Option<String>,
     /// The stack of each thread in bytes.
     stack_size: Option<usize>,
     /// How long an idle thread of the blocking pool lives.
@@ -90,6 +92,7 @@ impl Builder {
             workers: None,
             max_blocking: MAX_BLOCKING,
             thread_name: Arc::new(|| "runtime-worker".into()),
+            fixed_name: None,
             stack_size: None,
             keep_alive: KEEP_ALIVE,
             event_interval: INTERVAL,
@@ -149,6 +152,7 @@ impl Builder {
     /// reactor thread is always called "runtime-reactor".
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
+        self.fixed_name = Some(name.clone());
         self.thread_name = Arc::new(move || name.clone());
         self
     }
@@ -171,6 +175,7 @@ impl Builder {
     where
         F: Fn() -> String + Send + Sync + 'static,
     {
+        self.fixed_name = None;
         self.thread_name = Arc::new(f);
         self
     }
@@ -211,7 +216,8 @@ impl Builder {
     ///
     /// A message from the future inside `block_on` to a task and back then costs a fifth of a microsecond instead of some
     /// ten. The thread runs only tasks that its future woke and that have been polled before. If such a task blocks all the same,
-    /// that future waits for it; where this matters, switch the guest off.
+    /// that future waits for it; if it blocks on what that future would do next, for ever. Where this matters, switch the guest off.
+    /// (A task that has called `block_in_place` is left to the workers from then on.)
     pub fn guest(&mut self, guest: bool) -> &mut Self {
         self.guest = guest;
         self
@@ -224,6 +230,8 @@ impl Builder {
     }
 
     /// Runs a function at the start of each thread of the runtime; a panic in it is reported and ends there.
+    ///
+    /// Not on threads that call `block_on`, nor on the reactor thread.
     pub fn on_thread_start<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
@@ -296,8 +304,7 @@ impl Builder {
             1,
             u32::MAX as usize,
         )?;
-        let name = (self.thread_name)();
-        if name.contains('\0') {
+        if let Some(name) = self.fixed_name.as_ref().filter(|name| name.contains('\0')) {
             return Err(invalid(format!(
                 "thread_name is {name:?}, but must not contain a zero byte"
             )));

@@ -26,8 +26,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -40,6 +39,8 @@ const OVERDUE: Duration = Duration::from_micros(500);
 /// How many dispatches in a row must be for the future inside `block_on` alone before its thread does the waiting. A guess: a
 /// handful, so that a server's accept loop is not mistaken for a client.
 const FAVOUR_AFTER: u32 = 8;
+/// How often a paused clock looks whether it may advance, while blocking work is under way. Only tests pause the clock.
+const PAUSED_LOOK: Duration = Duration::from_millis(1);
 /// Nobody sleeps inside the driver.
 const NOBODY: usize = usize::MAX;
 
@@ -204,28 +205,34 @@ impl Driver {
     }
 
     /// One turn of the reactor for `slot`; `None` if another thread has the duty.
-    fn turn(&self, slot: usize, timeout: Option<Duration>) -> Option<Gathered> {
+    fn turn(&self, slot: usize, timeout: Option<Duration>) -> Option<Turn> {
         let mut duty = self.reactor.try_hold()?;
         if !self.parkers[slot].begin(Sleep::Driver) {
-            return Some(Gathered::Nothing);
+            return Some(Turn::Unparked);
         }
         // Relaxed: a hint for the choice of whom to wake.
         self.in_driver.store(slot, Ordering::Relaxed);
         let mut batch = self.batches[slot].lock();
-        // An error of the wait itself is a bug or a closed reactor: the thread goes on without events.
-        let events = duty.wait(&mut batch.events, timeout).unwrap_or(0);
+        let waited = duty.wait(&mut batch.events, timeout);
         drop(batch);
         self.in_driver.store(NOBODY, Ordering::Relaxed);
-        self.parkers[slot].finish();
+        let unparked = self.parkers[slot].finish();
         drop(duty);
-        Some(gathered(events > 0))
+        // A wait that fails would fail again at once: sleep on the futex instead.
+        match waited.ok()? {
+            0 if unparked => Some(Turn::Unparked),
+            0 => Some(Turn::Nothing),
+            _ => Some(Turn::Events),
+        }
     }
 
     /// Parks under a paused clock: instead of sleeping until the next deadline, moves the clock there.
     fn park_paused(&self, slot: usize) -> Gathered {
         match self.turn(slot, Some(Duration::ZERO)) {
-            Some(Gathered::Nothing) => {}
-            _ => return Gathered::Something,
+            Some(Turn::Events) => return Gathered::Something,
+            // Somebody has something for this thread: the clock stands still.
+            Some(Turn::Unparked) => return Gathered::Nothing,
+            Some(Turn::Nothing) | None => {}
         }
         let executor = self.executor.get().and_then(WeakHandle::upgrade);
         let has_work = executor.is_some_and(|executor| executor.injector_depth() > 0);
@@ -234,7 +241,7 @@ impl Driver {
                 self.timer.clock().advance_to(deadline);
                 Gathered::Something
             }
-            _ => self.turn(slot, None).unwrap_or(Gathered::Nothing),
+            _ => gathered(self.turn(slot, None) == Some(Turn::Events)),
         }
     }
 
@@ -245,7 +252,7 @@ impl Driver {
         while let Some((waker, is_last)) = next {
             woken += 1;
             // A waker that panics has told the panic hook; the others must be woken all the same.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            executor::Handle::contain(|| waker.wake());
             if is_last == IsLast::Yes {
                 break;
             }
@@ -253,6 +260,17 @@ impl Driver {
         }
         woken
     }
+}
+
+/// How a turn of the reactor ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The slot was unparked.
+    Unparked,
+    /// The timeout passed, or the wait was cut short.
+    Nothing,
+    /// There are events to dispatch.
+    Events,
 }
 
 fn gathered(something: bool) -> Gathered {
@@ -281,7 +299,8 @@ impl Park for Driver {
                     return Gathered::Something;
                 }
                 if self.timer.clock().is_paused() {
-                    None
+                    // The pool for blocking work is busy. It tells nobody when it is not: look again.
+                    Some(PAUSED_LOOK)
                 } else {
                     timeout
                 }
@@ -293,8 +312,8 @@ impl Park for Driver {
             None
         };
         match turn {
-            Some(Gathered::Something) => return Gathered::Something,
-            Some(Gathered::Nothing) => {}
+            Some(Turn::Events) => return Gathered::Something,
+            Some(Turn::Unparked | Turn::Nothing) => {}
             None => self.parkers[slot].sleep(timeout),
         }
         let is_due = timeout.is_some() && self.timer.is_due(slot, self.timer.clock().now());
@@ -379,6 +398,9 @@ impl Park for Driver {
             }
         }
         let _ = SERVING.try_with(|serving| serving.take());
+        // Ordering: SeqCst closes the race with `earlier`: leave the live slots, load `next` here, against store `next`, look
+        // whether the slot is live there.
+        fence(Ordering::SeqCst);
         // The shard has no thread any more: the reactor thread must know its next deadline.
         if self.timer.next(slot).is_some()
             && let Some(guarantor) = self.guarantor.get()
@@ -446,7 +468,7 @@ impl Watchman {
         let woken = executor::batch(|| {
             for waker in wakers {
                 // As in `Driver::wake_batch`.
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                executor::Handle::contain(|| waker.wake());
             }
         });
         if woken > 0
@@ -466,6 +488,8 @@ impl Watch for Watchman {
                 deadline: None,
             };
         };
+        // A parked guest is not live, but sleeps until its own next deadline.
+        let is_served = |shard| executor.is_live(shard) || driver.parkers[shard].is_asleep();
         let mut stuck = Vec::new();
         let watched = self.watchman.look(now, |slot| stuck.push(slot));
         let mut alert = watched == executor::Watched::Standing;
@@ -483,7 +507,7 @@ impl Watch for Watchman {
         for (shard, next) in self.deadlines() {
             // A slot that sleeps or runs short polls serves its shard itself; it gets some grace.
             let served_late = next
-                + if executor.is_live(shard) {
+                + if is_served(shard) {
                     OVERDUE
                 } else {
                     Duration::ZERO
@@ -494,12 +518,12 @@ impl Watch for Watchman {
             }
             let mut wakers = Vec::new();
             self.timer.fire(shard, now, &mut |waker| wakers.push(waker));
-            alert |= executor.is_live(shard);
+            alert |= is_served(shard);
             self.wake_all(wakers);
         }
         if executor.is_idle() {
             // Everybody who sleeps does so until its own next deadline.
-            let unserved = |(shard, next)| (!executor.is_live(shard)).then_some(next);
+            let unserved = |(shard, next)| (!is_served(shard)).then_some(next);
             deadline = self.deadlines().filter_map(unserved).min();
         }
         Look { alert, deadline }

@@ -7,7 +7,7 @@ use executor::Flavor;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub enum RuntimeFlavor {
 pub struct Runtime {
     /// Everything is reached through it.
     handle: Handle,
+    /// Whether it has been shut down already, so that dropping it must not wait.
+    ended: bool,
 }
 
 impl fmt::Debug for Runtime {
@@ -55,7 +57,10 @@ impl fmt::Debug for Runtime {
 
 impl Runtime {
     pub(crate) fn from_handle(handle: Handle) -> Runtime {
-        Runtime { handle }
+        Runtime {
+            handle,
+            ended: false,
+        }
     }
 
     /// Starts a multi-thread runtime with the defaults of [`Builder`].
@@ -144,15 +149,25 @@ impl Runtime {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn shutdown_timeout(self, duration: Duration) {
+    pub fn shutdown_timeout(mut self, duration: Duration) {
+        self.ended = true;
+        // What the futures' destructors do, they do inside the runtime.
+        let _entered = self.handle.enter();
         if !self.handle.executor.shutdown(Some(duration)) && !duration.is_zero() {
+            let mut stderr = std::io::stderr().lock();
             for task in self.handle.executor.stuck_tasks() {
-                eprintln!("runtime: shut down after {duration:?} while {task} was still running");
+                // A closed standard error is no reason to panic.
+                let _ = writeln!(
+                    stderr,
+                    "runtime: shut down after {duration:?} while {task} was still running"
+                );
             }
         }
     }
 
     /// Shuts the runtime down without waiting for its threads.
+    ///
+    /// The futures of tasks that wait are dropped by this call; that of a task being polled when its poll returns.
     pub fn shutdown_background(self) {
         self.shutdown_timeout(Duration::ZERO);
     }
@@ -165,7 +180,11 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.handle.executor.shutdown(None);
+        if !self.ended {
+            // What the futures' destructors do, they do inside the runtime.
+            let _entered = self.handle.enter();
+            self.handle.executor.shutdown(None);
+        }
     }
 }
 

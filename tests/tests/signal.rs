@@ -76,8 +76,12 @@ fn a_flood_is_coalesced_and_never_lost() {
                 _ = &mut flood => break,
             }
         }
-        // The last one may have come after the last time we heard.
-        assert!((1..=20_000).contains(&heard), "{heard}");
+        if heard == 0 {
+            // The flood may have ended before we got a turn; then one is still to be had.
+            listener.recv().await.unwrap();
+            heard = 1;
+        }
+        assert!(heard <= 20_000, "{heard}");
         raise(Number::IO);
         listener.recv().await.unwrap();
     });

@@ -133,6 +133,8 @@ impl LocalSet {
 
     /// Drives the set while `future` is pending, and returns its output.
     ///
+    /// One future drives a set at a time: of two, only the one polled last learns of wakes.
+    ///
     /// # Cancel safety
     ///
     /// The tasks stay in the set, and go on when it is driven again.
@@ -153,7 +155,10 @@ impl LocalSet {
     /// Makes this the set that [`spawn_local`] finds, while the guard lives.
     pub fn enter(&self) -> LocalEnterGuard {
         LocalEnterGuard {
-            before: CURRENT.with(|current| current.replace(Some(Arc::clone(&self.shared)))),
+            // While a thread ends its thread-locals are gone; a set that is dropped then finds no current one.
+            before: CURRENT
+                .try_with(|current| current.replace(Some(Arc::clone(&self.shared))))
+                .unwrap_or(None),
             not_send: PhantomData,
         }
     }
@@ -262,7 +267,7 @@ impl Drop for Running {
 
 /// Whether a set is being polled on this thread.
 pub(crate) fn is_running() -> bool {
-    RUNNING.with(std::cell::Cell::get)
+    RUNNING.try_with(std::cell::Cell::get).unwrap_or(false)
 }
 
 /// Spawns a task onto the set that this thread drives.

@@ -20,7 +20,7 @@
 //! - When the runtime shuts down, tasks that have not completed are dropped, and their handles say "cancelled".
 
 mod builder;
-mod join_set;
+pub mod join_set;
 mod local;
 mod spawn;
 mod task_local;

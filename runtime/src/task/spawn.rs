@@ -73,7 +73,7 @@ where
 ///
 /// What was queued on this worker goes to the others first. The closure may call
 /// [`Handle::block_on`](crate::runtime::Handle::block_on). Other branches of the same task (of a `join!`, say) wait until it returns;
-/// [`spawn_blocking`] has no such limit.
+/// [`spawn_blocking`] has no such limit. At most 128 workers are replaced at a time.
 ///
 /// # Panics
 ///
