@@ -124,9 +124,9 @@ impl Config {
 
     /// The slots of guests; none on the current-thread flavor, whose only thread does everything.
     pub fn guest_slots(&self) -> Range<usize> {
-        let (workers, spares, guests) = self.layout();
+        let (workers, _, guests) = self.layout();
         match self.flavor {
-            Flavor::MultiThread => workers + spares..workers + spares + guests,
+            Flavor::MultiThread => workers..workers + guests,
             Flavor::CurrentThread => 0..0,
         }
     }
@@ -522,6 +522,11 @@ impl Handle {
     /// A slot that some thread serves.
     pub fn serving_slot(&self) -> usize {
         self.shared.slots.live_from(0).next().unwrap_or(0)
+    }
+
+    /// How many slots, from the first, have ever been served.
+    pub fn used_slots(&self) -> usize {
+        self.shared.slots.used()
     }
 
     /// Whether a thread serves `slot`, asleep or awake.

@@ -6,14 +6,14 @@
 //! Nothing that a slot owns can be reached by one thread alone: others steal from the deque and, when the owner
 //! computes for long, from the LIFO slot.
 //!
-//! Indices: `0..workers` are served from the start, then come the slots for spares, then those for guests.
+//! Indices: `0..workers` are served from the start, then come the slots for guests, then those for spares.
 //!
 //! A slot is *live* while a thread serves it; a guest's only while that thread is awake. Stealing and the
 //! last look before parking go over the live slots. The rule that makes it safe to skip the others: **the
 //! deque and the LIFO slot of a slot that is not live are empty** (its thread drains them to the injector
 //! before it clears the bit, and pushes nothing after).
 
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::task::{AtomicRunnable, Runnable};
 use crossbeam_deque::{Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
@@ -84,6 +84,8 @@ pub(crate) struct Slots {
     live: Box<[CachePadded<AtomicU64>]>,
     /// Slots that no thread has: for workers' stand-ins, and for guests.
     free: Mutex<[Vec<usize>; 2]>,
+    /// One more than the highest slot that was ever taken: those who look at all slots stop there.
+    used: AtomicUsize,
 }
 
 impl Slots {
@@ -97,9 +99,10 @@ impl Slots {
                 .map(|_| CachePadded::new(AtomicU64::new(0)))
                 .collect(),
             free: Mutex::new([
-                descending(workers, workers + spares),
-                descending(workers + spares, total),
+                descending(workers + guests, total),
+                descending(workers, workers + guests),
             ]),
+            used: AtomicUsize::new(workers),
         }
     }
 
@@ -113,7 +116,16 @@ impl Slots {
 
     /// Takes a slot that no thread has.
     pub(crate) fn take(&self, seat: Seat) -> Option<usize> {
-        self.free.lock()[seat as usize].pop()
+        let slot = self.free.lock()[seat as usize].pop()?;
+        // Relaxed: whoever must know of a slot that has just been taken is told in other ways (the live bit, an unpark).
+        self.used.fetch_max(slot + 1, Ordering::Relaxed);
+        Some(slot)
+    }
+
+    /// How many slots, from the first, have ever been taken.
+    pub(crate) fn used(&self) -> usize {
+        // Relaxed: see `take`.
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Gives a slot back; its deque must have been put back before.
@@ -212,10 +224,12 @@ mod tests {
     #[test]
     fn seats_are_apart() {
         let slots = Slots::new(2, 1, 1);
-        assert_eq!(slots.take(Seat::Worker), Some(2));
+        assert_eq!(slots.used(), 2);
+        assert_eq!(slots.take(Seat::Worker), Some(3));
         assert_eq!(slots.take(Seat::Worker), None);
-        assert_eq!(slots.take(Seat::Guest), Some(3));
-        slots.give_back(2, Seat::Worker);
-        assert_eq!(slots.take(Seat::Worker), Some(2));
+        assert_eq!(slots.take(Seat::Guest), Some(2));
+        assert_eq!(slots.used(), 4);
+        slots.give_back(3, Seat::Worker);
+        assert_eq!(slots.take(Seat::Worker), Some(3));
     }
 }

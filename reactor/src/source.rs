@@ -260,21 +260,38 @@ impl Source {
     /// Takes the wakers that wait for any of `ready` and hands them out, a batch at a time and outside the lock. With
     /// a generation: only while it is the present one.
     fn take(&self, generation: Option<u32>, ready: Ready, wake: &mut dyn FnMut(Waker)) {
-        // Waiters that come after the first look have seen the mark. Leaving them alone bounds the loop.
-        let mut limit = None;
+        let is_outdated = || {
+            let current = self.state.load().generation();
+            generation.is_some_and(|ours| ours != current) && !bug::TAKE_IGNORES_GENERATION.is_on()
+        };
+        // Almost always there are the wakers of the two directions, and no others.
+        let (read, write, limit) = {
+            let mut waiters = self.waiters.lock();
+            if is_outdated() {
+                return;
+            }
+            let mut of = |direction: Direction| {
+                let is_meant = ready.intersects(direction.mask());
+                is_meant.then(|| waiters.slot(direction).take()).flatten()
+            };
+            let read = of(Direction::Read);
+            let write = of(Direction::Write);
+            // Waiters that come after this look have seen the mark. Leaving them alone bounds the loop.
+            let limit = (!waiters.others.is_empty()).then_some(waiters.next_id);
+            (read, write, limit)
+        };
+        read.into_iter().chain(write).for_each(&mut *wake);
+        let Some(limit) = limit else {
+            return;
+        };
         loop {
             let mut batch = [const { None }; BATCH];
             let more = {
                 let mut waiters = self.waiters.lock();
-                let current = self.state.load().generation();
-                if generation.is_some_and(|ours| ours != current)
-                    && !bug::TAKE_IGNORES_GENERATION.is_on()
-                {
+                if is_outdated() {
                     return;
                 }
-                let first = limit.is_none();
-                let limit = *limit.get_or_insert(waiters.next_id);
-                waiters.take(ready, first, limit, &mut batch)
+                waiters.take_others(ready, limit, &mut batch)
             };
             batch.into_iter().flatten().for_each(&mut *wake);
             if !more {
@@ -304,23 +321,15 @@ impl Waiters {
         self.find(place).map(|at| self.others.swap_remove(at))
     }
 
-    /// Moves wakers that wait for any of `ready` into the batch: those of the directions if asked for, then entries
-    /// of the list older than `limit`. Returns whether some are left.
-    fn take(
+    /// Moves entries of the list that wait for any of `ready` and are older than `limit` into the batch. Returns
+    /// whether some are left.
+    fn take_others(
         &mut self,
         ready: Ready,
-        directions: bool,
         limit: u64,
         batch: &mut [Option<Waker>; BATCH],
     ) -> bool {
         let mut room = batch.iter_mut();
-        if directions {
-            for direction in [Direction::Read, Direction::Write] {
-                if ready.intersects(direction.mask()) {
-                    *room.next().expect("a batch has room for both") = self.slot(direction).take();
-                }
-            }
-        }
         let mut at = 0;
         while at < self.others.len() {
             let waiter = &self.others[at];

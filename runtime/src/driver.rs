@@ -458,9 +458,9 @@ struct Watchman {
 }
 
 impl Watchman {
-    /// The next deadline of each shard that has one.
-    fn deadlines(&self) -> impl Iterator<Item = (usize, Instant)> + '_ {
-        (0..self.timer.shards()).filter_map(|shard| Some((shard, self.timer.next(shard)?)))
+    /// The next deadline of each of the first `shards` shards that has one.
+    fn deadlines(&self, shards: usize) -> impl Iterator<Item = (usize, Instant)> + '_ {
+        (0..shards).filter_map(|shard| Some((shard, self.timer.next(shard)?)))
     }
 
     /// Wakes `wakers` with one notification for all of them.
@@ -488,6 +488,7 @@ impl Watch for Watchman {
                 deadline: None,
             };
         };
+        let shards = executor.used_slots();
         // A parked guest is not live, but sleeps until its own next deadline.
         let is_served = |shard| executor.is_live(shard) || driver.parkers[shard].is_asleep();
         let mut stuck = Vec::new();
@@ -504,7 +505,7 @@ impl Watch for Watchman {
             }
         }
         let mut deadline: Option<Instant> = None;
-        for (shard, next) in self.deadlines() {
+        for (shard, next) in self.deadlines(shards) {
             // A slot that sleeps or runs short polls serves its shard itself; it gets some grace.
             let served_late = next
                 + if is_served(shard) {
@@ -524,7 +525,7 @@ impl Watch for Watchman {
         if executor.is_idle() {
             // Everybody who sleeps does so until its own next deadline.
             let unserved = |(shard, next)| (!is_served(shard)).then_some(next);
-            deadline = self.deadlines().filter_map(unserved).min();
+            deadline = self.deadlines(shards).filter_map(unserved).min();
         }
         Look { alert, deadline }
     }

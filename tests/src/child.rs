@@ -5,7 +5,7 @@
 //! body. So a test that lowers a resource limit, stops itself or counts its threads is
 //! written like any other:
 //!
-//! ```ignore
+//! ```text
 //! #[test]
 //! fn too_many_files() {
 //!     child::run("too_many_files", || { … });

@@ -303,7 +303,11 @@ impl Handle {
     /// Returns the next deadline of `shard`, as published.
     #[inline]
     pub fn next(&self, shard: usize) -> Option<Instant> {
-        self.clock().instant(self.line.timers.shards[shard].next())
+        let next = self.line.timers.shards[shard].next();
+        if next == Ticks::NEVER {
+            return None;
+        }
+        self.clock().instant(next)
     }
 
     /// Returns the time from `now` to the next deadline of `shard`: zero when it is due, `None` if

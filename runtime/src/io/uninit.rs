@@ -7,9 +7,9 @@
 //!
 //! What must always hold:
 //!
-//! - **U1** The receive functions of `socket2` return how many bytes at the start of the slice the kernel has written, never
+//! - **U1** The receive functions of `socket2` and `rustix` return how many bytes at the start of the slice the kernel has written, never
 //!   more than its length (that would take `MSG_TRUNC`, which nothing here passes).
-//! - **U2** A slice that is lent to a receive function is only ever written to, never de-initialised: `socket2` promises it.
+//! - **U2** A slice that is lent to a receive function is only ever written to, never de-initialised: both promise it.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -19,10 +19,12 @@ use bytes::BufMut;
 use socket2::{SockAddr, SockRef};
 use tokio::io::ReadBuf;
 
+use crate::net::os;
+
 /// Receives into the unfilled part of `buf` and returns the number of bytes.
 pub(crate) fn recv(socket: SockRef<'_>, buf: &mut ReadBuf<'_>) -> io::Result<usize> {
     // SAFETY: `recv` keeps U1 and U2.
-    unsafe { fill(buf, |slice| socket.recv(slice).map(|n| (n, n))) }
+    unsafe { fill(buf, |slice| os::recv(&socket, slice).map(|n| (n, n))) }
 }
 
 /// Receives one datagram and its sender.
@@ -46,7 +48,7 @@ pub(crate) fn peek_from(socket: SockRef<'_>, buf: &mut ReadBuf<'_>) -> io::Resul
 /// Receives into the next chunk of `buf`, as far as it has one, and returns the number of bytes.
 pub(crate) fn recv_buf<B: BufMut + ?Sized>(socket: SockRef<'_>, buf: &mut B) -> io::Result<usize> {
     // SAFETY: `recv` keeps U1 and U2.
-    unsafe { fill_buf(buf, |slice| socket.recv(slice).map(|n| (n, n))) }.map(|(n, _)| n)
+    unsafe { fill_buf(buf, |slice| os::recv(&socket, slice).map(|n| (n, n))) }.map(|(n, _)| n)
 }
 
 /// Receives one datagram into the next chunk of `buf`, and its sender.
@@ -106,6 +108,8 @@ mod cursor {
     use hyper::rt::ReadBufCursor;
     use socket2::SockRef;
 
+    use crate::net::os;
+
     /// Receives into what is left of `cursor` and returns the number of bytes.
     pub(crate) fn recv_cursor(
         socket: SockRef<'_>,
@@ -113,7 +117,7 @@ mod cursor {
     ) -> io::Result<usize> {
         // SAFETY: nothing is de-initialised through the slice: `recv` keeps U2.
         let slice = unsafe { cursor.as_mut() };
-        let n = socket.recv(slice)?;
+        let n = os::recv(&socket, slice)?;
         // SAFETY: `recv` has written the first `n` bytes (U1).
         unsafe { cursor.advance(n) };
         Ok(n)

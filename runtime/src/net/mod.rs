@@ -45,7 +45,7 @@ mod addr;
 mod backoff;
 mod datagram;
 mod listener;
-mod os;
+pub(crate) mod os;
 mod socket;
 mod stream;
 pub mod tcp;

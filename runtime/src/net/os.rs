@@ -1,6 +1,7 @@
 //! What differs between operating systems: the one seam of [`net`](super).
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -14,6 +15,36 @@ pub(crate) const NO_SIGPIPE: i32 = rustix::net::SendFlags::NOSIGNAL.bits() as i3
 /// No flag: see above.
 #[cfg(not(target_os = "linux"))]
 pub(crate) const NO_SIGPIPE: i32 = 0;
+
+/// Sends on a stream socket: on Linux one system call without the C library, whose `send` is a cancellation point and costs
+/// a tenth of a microsecond more.
+#[cfg(target_os = "linux")]
+pub(crate) fn send(socket: &SockRef<'_>, buf: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(
+        socket.as_fd(),
+        buf,
+        rustix::net::SendFlags::NOSIGNAL,
+    )?)
+}
+
+/// Sends on a stream socket.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send(socket: &SockRef<'_>, buf: &[u8]) -> io::Result<usize> {
+    socket.send_with_flags(buf, NO_SIGPIPE)
+}
+
+/// Receives from a stream socket into memory that is only written to; how many bytes at the start have been. As [`send`].
+#[cfg(target_os = "linux")]
+pub(crate) fn recv(socket: &SockRef<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let (_, n) = rustix::net::recv(socket.as_fd(), buf, rustix::net::RecvFlags::empty())?;
+    Ok(n)
+}
+
+/// Receives from a stream socket into memory that is only written to; how many bytes at the start have been.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn recv(socket: &SockRef<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    socket.recv(buf)
+}
 
 /// The most slices that one vectored call takes; POSIX calls it `IOV_MAX`, and it is 1024 on all systems we know.
 pub(crate) const MAX_SLICES: usize = 1024;

@@ -208,9 +208,7 @@ impl<E: AsFd> Socket<E> {
 
     /// Writes one slice.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_transfer(cx, Direction::Write, buf.len(), |sock| {
-            sock.send_with_flags(buf, os::NO_SIGPIPE)
-        })
+        self.poll_transfer(cx, Direction::Write, buf.len(), |sock| os::send(&sock, buf))
     }
 
     /// Writes several slices.
@@ -253,9 +251,7 @@ impl<E: AsFd> Socket<E> {
 
     /// Writes once, if ready.
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.try_io(Interest::WRITABLE, || {
-            self.sock().send_with_flags(buf, os::NO_SIGPIPE)
-        })
+        self.try_io(Interest::WRITABLE, || os::send(&self.sock(), buf))
     }
 
     /// Writes several slices once, if ready.
