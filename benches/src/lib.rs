@@ -9,8 +9,8 @@
 //!   the same functions.
 //! - [`table`]: the interleaved comparison, `cargo bench --bench ratios`.
 //! - [`client`]: the load, in a process of its own, and the observer of an idle process.
-//! - [`report`], [`stats`], [`work`], [`process`]: the printed rows, quantiles, calibrated CPU
-//!   work, and what the kernel says of this process.
+//! - [`report`], [`stats`], [`work`]: the printed rows, quantiles, calibrated CPU work.
+//! - [`process`], [`quiet`]: what the kernel says of this process, and of the others meanwhile.
 //!
 //! What must always hold: a workload never knows whose runtime it runs on, every contestant gets
 //! the same number of workers, warm-up and repetitions, and each result is checked, so that nothing
@@ -21,6 +21,7 @@
 pub mod client;
 pub mod process;
 pub mod questions;
+pub mod quiet;
 pub mod report;
 pub mod rt;
 pub mod stats;

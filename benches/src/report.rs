@@ -11,6 +11,18 @@ use std::{fs, io};
 
 use crate::questions::{Goal, Metric};
 use crate::stats::{median, quantile};
+use crate::table::DISTURBED;
+
+/// The values of one round.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    /// Ours.
+    pub ours: f64,
+    /// The peer's.
+    pub peer: f64,
+    /// Which share of the CPUs other processes used meanwhile.
+    pub others: f64,
+}
 
 /// One row of the table.
 #[derive(Debug)]
@@ -25,20 +37,22 @@ pub struct Row {
     peer: f64,
     /// The smallest and the largest ratio of one round.
     spread: (f64, f64),
+    /// The median share of the CPUs that other processes used.
+    others: f64,
 }
 
 impl Row {
-    /// Condenses the values of all rounds, each our value and the peer's.
-    pub fn new(metric: Metric, rounds: &[(f64, f64)]) -> Self {
-        let mut ours: Vec<f64> = rounds.iter().map(|round| round.0).collect();
-        let mut peers: Vec<f64> = rounds.iter().map(|round| round.1).collect();
-        let mut ratios: Vec<f64> = rounds.iter().map(|(ours, peer)| ours / peer).collect();
+    /// Condenses the values of all rounds.
+    pub fn new(metric: Metric, rounds: &[Round]) -> Self {
+        let column = |value: fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<f64>>();
+        let mut ratios = column(|round| round.ours / round.peer);
         Self {
             metric,
             rounds: rounds.len(),
-            ours: median(&mut ours),
-            peer: median(&mut peers),
+            ours: median(&mut column(|round| round.ours)),
+            peer: median(&mut column(|round| round.peer)),
             spread: (quantile(&mut ratios, 0.0), quantile(&mut ratios, 1.0)),
+            others: median(&mut column(|round| round.others)),
         }
     }
 
@@ -93,12 +107,20 @@ impl Row {
         if self.is_met().is_some() {
             write!(line, " (goal {}: {})", self.goal(), self.verdict()).expect("a string grows");
         }
+        if self.others > DISTURBED {
+            write!(
+                line,
+                " (disturbed: others used {:.0} % of the CPUs)",
+                self.others * 100.0
+            )
+            .expect("a string grows");
+        }
         line
     }
 
     fn tsv(&self) -> String {
         format!(
-            "{}\t{}\t{}\t{}\t{:.4}\t{:.4}\t{:.4}\t{}\t{}\t{}",
+            "{}\t{}\t{}\t{}\t{:.4}\t{:.4}\t{:.4}\t{}\t{:.3}\t{}\t{}",
             self.metric.name,
             self.metric.unit,
             self.ours,
@@ -107,6 +129,7 @@ impl Row {
             self.spread.0,
             self.spread.1,
             self.rounds,
+            self.others,
             self.goal(),
             self.verdict(),
         )
@@ -114,7 +137,7 @@ impl Row {
 
     fn markdown(&self) -> String {
         format!(
-            "| `{}` | {} | {} | {} | {} | {}–{} | {} | {} |",
+            "| `{}` | {} | {} | {} | {} | {}–{} | {:.0} % | {} | {} |",
             self.metric.name,
             self.metric.unit,
             figure(self.ours),
@@ -122,6 +145,7 @@ impl Row {
             quotient(self.ratio()),
             quotient(self.spread.0),
             quotient(self.spread.1),
+            self.others * 100.0,
             self.goal(),
             self.verdict(),
         )
@@ -183,9 +207,12 @@ pub fn save(facts: &[(&str, String)], ours: &str, peer: &str, rows: &[Row]) -> i
         tsv += &format!("# {key}\t{value}\n");
         markdown += &format!("- {key}: {value}\n");
     }
-    tsv += &format!("name\tunit\t{ours}\t{peer}\tratio\tlowest\thighest\trounds\tgoal\tverdict\n");
-    markdown += &format!("\n| figure | unit | {ours} | {peer} | ratio | spread | goal | |\n");
-    markdown += "|---|---|---:|---:|---:|---|---|---|\n";
+    tsv += &format!(
+        "name\tunit\t{ours}\t{peer}\tratio\tlowest\thighest\trounds\tothers\tgoal\tverdict\n"
+    );
+    markdown +=
+        &format!("\n| figure | unit | {ours} | {peer} | ratio | spread | others | goal | |\n");
+    markdown += "|---|---|---:|---:|---:|---|---:|---|---|\n";
     for row in rows {
         tsv += &format!("{}\n", row.tsv());
         markdown += &format!("{}\n", row.markdown());
@@ -243,13 +270,21 @@ mod tests {
     use super::*;
 
     fn row(goal: Goal, rounds: &[(f64, f64)]) -> Row {
+        let rounds: Vec<_> = rounds
+            .iter()
+            .map(|&(ours, peer)| Round {
+                ours,
+                peer,
+                others: 0.0,
+            })
+            .collect();
         Row::new(
             Metric {
                 name: "name",
                 unit: "ns",
                 goal,
             },
-            rounds,
+            &rounds,
         )
     }
 

@@ -6,6 +6,10 @@
 //! belongs to the whole process ([`Home::Own`]) is measured in a fresh process in each round: this
 //! executable starts itself again with `--child` and reads one line of values.
 //!
+//! Other processes on the machine spoil a figure before anything else does. A measurement beside
+//! which they used more than a twentieth of the CPUs is repeated, `--patience` times at most, and
+//! the one that they disturbed least counts.
+//!
 //! One round before the first is thrown away for questions asked in this process: it warms up
 //! allocator, caches and queues alike. A measurement that hangs ends its process after
 //! 90 s, with the question's name; a fresh process that fails costs its row and no other.
@@ -15,7 +19,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::questions::{Effort, Home, Question, all};
-use crate::report::{self, Row};
+use crate::quiet::Watch;
+use crate::report::{self, Round, Row};
 use crate::{Rt, client};
 
 /// The first argument of a process that measures one question once.
@@ -27,6 +32,9 @@ pub const WORKERS: usize = 2;
 /// How long one measurement may take.
 const LIMIT: Duration = Duration::from_secs(90);
 
+/// Which share of the CPUs others may use before a measurement is repeated.
+pub const DISTURBED: f64 = 0.05;
+
 /// What the command line asks for.
 #[derive(Debug)]
 struct Options {
@@ -34,6 +42,8 @@ struct Options {
     names: Vec<String>,
     /// How many rounds.
     rounds: usize,
+    /// How often a disturbed measurement is repeated.
+    patience: u32,
     /// How much work each.
     effort: Effort,
     /// Only say what could be measured.
@@ -45,7 +55,7 @@ impl Options {
     /// it, as under `cargo test --benches`, each question is only tried, as Criterion does it.
     fn parse(mut arguments: impl Iterator<Item = String>) -> Self {
         let (mut is_bench, mut is_test, mut is_list) = (false, false, false);
-        let (mut names, mut rounds, mut quiet) = (Vec::new(), 5, 15);
+        let (mut names, mut rounds, mut quiet, mut patience) = (Vec::new(), 5, 15, 1);
         while let Some(argument) = arguments.next() {
             let mut number = || {
                 let value = arguments.next().and_then(|value| value.parse::<u32>().ok());
@@ -57,6 +67,7 @@ impl Options {
                 "--list" => is_list = true,
                 "--rounds" => rounds = number().max(1) as usize,
                 "--quiet" => quiet = number(),
+                "--patience" => patience = number(),
                 other if other.starts_with('-') => eprintln!("ratios: {other} means nothing here"),
                 _ => names.push(argument),
             }
@@ -70,6 +81,7 @@ impl Options {
         Self {
             names,
             rounds: effort.pick(rounds, 1),
+            patience: effort.pick(patience, 0),
             effort,
             is_list,
         }
@@ -134,10 +146,8 @@ fn compare<Ours: Rt, Peer: Rt>(options: &Options) -> ExitCode {
         }
         let rounds: Vec<_> = (0..options.rounds.min(question.rounds_at_most))
             .map(|_| {
-                (
-                    ours.measure(question, options.effort),
-                    peer.measure(same, options.effort),
-                )
+                let ours = ours.measure_in_quiet(question, options);
+                (ours, peer.measure_in_quiet(same, options))
             })
             .collect();
         let has_all = rounds
@@ -155,7 +165,14 @@ fn compare<Ours: Rt, Peer: Rt>(options: &Options) -> ExitCode {
         for (index, metric) in question.metrics.iter().enumerate() {
             let values: Vec<_> = rounds
                 .iter()
-                .filter_map(|(ours, peer)| Some((ours.as_ref()?[index], peer.as_ref()?[index])))
+                .filter_map(|(ours, peer)| {
+                    let (ours, peer) = (ours.as_ref()?, peer.as_ref()?);
+                    Some(Round {
+                        ours: ours.values[index],
+                        peer: peer.values[index],
+                        others: ours.others.max(peer.others),
+                    })
+                })
                 .collect();
             let row = Row::new(*metric, &values);
             println!("{}", row.line(Ours::NAME, Peer::NAME));
@@ -175,6 +192,14 @@ fn compare<Ours: Rt, Peer: Rt>(options: &Options) -> ExitCode {
     }
 }
 
+/// What one measurement gave.
+struct Measured {
+    /// One value for each of the question's metrics.
+    values: Vec<f64>,
+    /// Which share of the CPUs others used meanwhile.
+    others: f64,
+}
+
 /// A runtime of the table's process.
 struct Contestant<R> {
     /// It lives as long as the table.
@@ -186,6 +211,25 @@ impl<R: Rt> Contestant<R> {
         Self {
             rt: R::start(WORKERS),
         }
+    }
+
+    /// Measures until nobody disturbs it or the patience is at an end; `None` if it fails.
+    fn measure_in_quiet(&self, question: &Question<R>, options: &Options) -> Option<Measured> {
+        let mut best: Option<Measured> = None;
+        for attempt in 0..=options.patience {
+            // A neighbour's burst of work may be over soon.
+            std::thread::sleep(Duration::from_millis(500) * attempt.min(4));
+            let watch = Watch::start();
+            let values = self.measure(question, options.effort)?;
+            let others = watch.share_of_others();
+            if best.as_ref().is_none_or(|best| others < best.others) {
+                best = Some(Measured { values, others });
+            }
+            if others <= DISTURBED {
+                break;
+            }
+        }
+        best
     }
 
     /// Measures once, here or in a fresh process; `None` if that fails.

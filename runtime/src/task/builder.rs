@@ -41,7 +41,7 @@ impl<'a> Builder<'a> {
         self.name.map(Into::into)
     }
 
-    /// Spawns the task on the current runtime; see [`spawn`](super::spawn).
+    /// Spawns the task on the current runtime; see [`spawn`](fn@crate::task::spawn).
     ///
     /// # Errors
     ///

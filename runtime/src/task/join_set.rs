@@ -172,7 +172,7 @@ impl<T: 'static> JoinSet<T> {
         }
     }
 
-    /// Spawns a task of the set on the current runtime; see [`spawn`](super::spawn).
+    /// Spawns a task of the set on the current runtime; see [`spawn`](fn@crate::task::spawn).
     ///
     /// The task runs whether the set is awaited or not. The handle that is returned can abort this one task.
     ///

@@ -1,15 +1,15 @@
 //! Tasks: units of work that the runtime polls concurrently.
 //!
-//! A task is a future that was given to the runtime with [`spawn`]. It costs one allocation, starts at once, whether its
+//! A task is a future that was given to the runtime with [`spawn`](fn@crate::task::spawn). It costs one allocation, starts at once, whether its
 //! [`JoinHandle`] is awaited or not, and goes on when the handle is dropped.
 //!
 //! | to | use |
 //! |---|---|
-//! | run a future concurrently | [`spawn`] |
+//! | run a future concurrently | [`spawn`](fn@crate::task::spawn) |
 //! | run many and collect their outputs | [`JoinSet`] |
 //! | call code that blocks or computes for long | [`spawn_blocking`], or [`block_in_place`] inside a task |
 //! | run futures that are not `Send` | [`LocalSet`], [`spawn_local`] |
-//! | let other tasks run in between | [`yield_now`] |
+//! | let other tasks run in between | [`yield_now`](fn@crate::task::yield_now) |
 //! | keep a value for the length of a task | [`task_local!`](crate::task_local) |
 //! | name a task | [`Builder`] |
 //!

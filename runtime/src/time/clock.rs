@@ -65,7 +65,7 @@ pub fn resume() {
 /// All timers that are due by then fire at once, in the order of their deadlines; then this task
 /// yields, so that those who waited for them run. There is no promise that everything that follows
 /// from it has been done when this returns, and timers that are set meanwhile count from the new
-/// time; to let time pass as if it were real, [`sleep`](super::sleep) instead and have the clock
+/// time; to let time pass as if it were real, [`sleep`](fn@crate::time::sleep) instead and have the clock
 /// advance by itself (see [`pause`]).
 ///
 /// # Panics

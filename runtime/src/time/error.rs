@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// A [`timeout`](super::timeout) came to its deadline before its future was ready.
+/// A [`timeout`](fn@crate::time::timeout) came to its deadline before its future was ready.
 ///
 /// # Examples
 ///

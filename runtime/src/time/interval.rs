@@ -16,7 +16,7 @@ const MISSED_AFTER: Duration = Duration::from_millis(5);
 /// Ticks every `period`, for the first time at once.
 ///
 /// The deadlines are fixed: that a tick was taken late, or that work was done between two ticks, does
-/// not move the ones that follow, as it would with [`sleep`](super::sleep) in a loop. What happens to
+/// not move the ones that follow, as it would with [`sleep`](fn@crate::time::sleep) in a loop. What happens to
 /// ticks that were not taken in time is up to the [`MissedTickBehavior`].
 ///
 /// # Panics
@@ -131,7 +131,7 @@ impl MissedTickBehavior {
     }
 }
 
-/// Ticks at a fixed rate; made by [`interval`] and [`interval_at`].
+/// Ticks at a fixed rate; made by [`interval`](fn@crate::time::interval) and [`interval_at`].
 ///
 /// # Panics
 ///
@@ -139,7 +139,7 @@ impl MissedTickBehavior {
 ///
 /// # Examples
 ///
-/// See [`interval`].
+/// See [`interval`](fn@crate::time::interval).
 #[derive(Debug)]
 pub struct Interval {
     /// The next tick.

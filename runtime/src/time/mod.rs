@@ -1,8 +1,8 @@
 //! Waiting for points in time: sleeps, timeouts, intervals, and a clock that tests can pause.
 //!
-//! - [`sleep`] and [`sleep_until`] wait.
-//! - [`timeout`] and [`timeout_at`] give a future a limit.
-//! - [`interval`] and [`interval_at`] tick at a fixed rate.
+//! - [`sleep`](fn@crate::time::sleep) and [`sleep_until`] wait.
+//! - [`timeout`](fn@crate::time::timeout) and [`timeout_at`] give a future a limit.
+//! - [`interval`](fn@crate::time::interval) and [`interval_at`] tick at a fixed rate.
 //! - [`Instant`] is a point in time by the runtime's clock; [`pause`], [`advance`] and [`resume`] let
 //!   a test decide how that clock goes.
 //!

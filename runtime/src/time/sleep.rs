@@ -69,7 +69,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     }
 }
 
-/// A future that waits for a point in time; made by [`sleep`] and [`sleep_until`].
+/// A future that waits for a point in time; made by [`sleep`](fn@crate::time::sleep) and [`sleep_until`].
 ///
 /// It registers nothing before its first poll. It may be polled again after it was ready, and is
 /// ready then too, and it may be [`reset`](Sleep::reset) as often as one likes.

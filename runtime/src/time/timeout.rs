@@ -95,7 +95,7 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
 }
 
 pin_project! {
-    /// A future with a limit in time; made by [`timeout`] and [`timeout_at`].
+    /// A future with a limit in time; made by [`timeout`](fn@crate::time::timeout) and [`timeout_at`].
     ///
     /// # Examples
     ///
