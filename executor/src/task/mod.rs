@@ -15,7 +15,7 @@
 //!
 //! [`state`] holds the flags, their phases and every transition; [`raw`] the layout and what happens in each phase;
 //! [`waker`] the waker's vtable; [`runnable`] the right to poll; [`slot`] one atomic place for a runnable; [`join`] the
-//! handles; [`owned`] the lists of live tasks; [`error`] and [`id`] what their names say.
+//! handles; [`owned`] the lists of live tasks; [`error`](mod@error) and [`id`](mod@id) what their names say.
 //!
 //! # Rules
 //!
