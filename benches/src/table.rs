@@ -32,6 +32,9 @@ pub const WORKERS: usize = 2;
 /// How long one measurement may take.
 const LIMIT: Duration = Duration::from_secs(90);
 
+/// How long the machine is watched before a measurement.
+const SETTLE: Duration = Duration::from_millis(50);
+
 /// Which share of the CPUs others may use before a measurement is repeated.
 pub const DISTURBED: f64 = 0.05;
 
@@ -220,6 +223,9 @@ impl<R: Rt> Contestant<R> {
             // A neighbour's burst of work may be over soon.
             std::thread::sleep(Duration::from_millis(500) * attempt.min(4));
             let watch = Watch::start();
+            // What runs now goes on beside a short measurement, whose own time the kernel's
+            // counters are too coarse to tell.
+            std::thread::sleep(options.effort.pick(SETTLE, Duration::ZERO));
             let values = self.measure(question, options.effort)?;
             let others = watch.share_of_others();
             if best.as_ref().is_none_or(|best| others < best.others) {

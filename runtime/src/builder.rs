@@ -206,7 +206,7 @@ impl Builder {
         self
     }
 
-    /// Runs woken tasks in the order of their wake-ups, instead of the last one first.
+    /// Runs woken tasks in the order of their wake-ups, instead of the last one first; a current-thread runtime always does.
     pub fn disable_lifo_slot(&mut self) -> &mut Self {
         self.lifo_slot = false;
         self
@@ -333,7 +333,8 @@ impl Builder {
             guest: self.guest,
             event_interval: self.event_interval,
             injector_interval: self.injector_interval,
-            lifo_slot: self.lifo_slot,
+            // One thread gains little from the slot, and programs expect the order of Tokio: first in, first out.
+            lifo_slot: self.lifo_slot && self.flavor == Flavor::MultiThread,
             thread_name: Arc::clone(&self.thread_name),
             stack_size: self.stack_size,
             keep_alive: self.keep_alive,

@@ -240,7 +240,10 @@ impl Handle {
     /// ```
     #[track_caller]
     pub fn current() -> Handle {
-        Handle::try_current().unwrap_or_else(|_| panic!("{NO_RUNTIME}"))
+        match Handle::try_current() {
+            Ok(handle) => handle,
+            Err(_) => panic!("{NO_RUNTIME}"),
+        }
     }
 
     /// Returns the handle of the runtime that the calling thread is in.

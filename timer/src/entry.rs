@@ -126,6 +126,10 @@ impl Entry {
         let Some(waker) = self.cancel() else {
             return;
         };
+        if self.has_passed() {
+            waker.wake();
+            return;
+        }
         match self.handle.timers().insert(self.ticks(), waker) {
             Ok((shard, key)) => self.state = State::Registered { shard, key },
             // Closed: let the task find out.

@@ -42,7 +42,7 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
             [metric("spawn_chain", "ns/task", Goal::RatioAtMost(0.30))],
             |rt, effort| {
                 let tasks = effort.pick(1000, 10);
-                vec![median_ns(effort.pick(101, 1), || chain(rt, tasks)) / tasks as f64]
+                vec![median_ns(effort.pick(301, 1), || chain(rt, tasks)) / tasks as f64]
             },
         ),
         Question::shared(

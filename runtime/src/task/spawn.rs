@@ -7,7 +7,10 @@ use std::future::Future;
 /// The executor of the current runtime.
 #[track_caller]
 pub(super) fn current() -> executor::Handle {
-    executor::Handle::try_current().unwrap_or_else(|| panic!("{NO_RUNTIME}"))
+    match executor::Handle::try_current() {
+        Some(handle) => handle,
+        None => panic!("{NO_RUNTIME}"),
+    }
 }
 
 /// Spawns a future as a task of the current runtime.
@@ -39,7 +42,10 @@ where
     let location = location();
     let spawned =
         executor::Handle::with_current(|handle| Some(handle?.spawn(future, location, None)));
-    spawned.unwrap_or_else(|| panic!("{NO_RUNTIME}"))
+    match spawned {
+        Some(task) => task,
+        None => panic!("{NO_RUNTIME}"),
+    }
 }
 
 /// Runs a closure that blocks, or computes for long, on a pool of threads made for that.
