@@ -122,11 +122,14 @@ impl Entry {
     /// A registered entry is registered anew, in the shard of this thread: the task that polled it
     /// last is woken at the new deadline without another poll.
     pub fn reset(&mut self, deadline: Option<Instant>) {
-        self.deadline = deadline;
+        let before = std::mem::replace(&mut self.deadline, deadline);
         let Some(waker) = self.cancel() else {
             return;
         };
-        if self.has_passed() {
+        // One that moves back cannot have passed unless the earlier one has, and then the wheel is about to say so: most
+        // resets need no clock.
+        let is_earlier = deadline.is_some_and(|now| before.is_none_or(|before| now < before));
+        if is_earlier && self.has_passed() {
             waker.wake();
             return;
         }

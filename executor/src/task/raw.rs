@@ -201,32 +201,41 @@ impl RawTask {
         meta: Meta,
         shard: u16,
     ) -> RawTask {
-        let cell = Box::new(Cell::<F, H> {
-            header: Header {
-                state: State::new(),
-                vtable: const {
-                    &Vtable {
-                        run: run::<F, H>,
-                        schedule: schedule::<H>,
-                        take_output: take_output::<F, H>,
-                        drop_output: drop_output::<F, H>,
-                        free: free::<F, H>,
-                    }
-                },
-                scheduler,
-                id: meta.id,
-                location: meta.location,
-                name: meta.name.map(Box::new),
-                index: AtomicU32::new(owned::NOWHERE),
-                shard,
-                conduct: AtomicU8::new(0),
-                reason: AtomicU8::new(Reason::Cancelled as u8),
-                join_waker: UnsafeCell::new(MaybeUninit::uninit()),
-                alive: Alive::new(),
+        let header = Header {
+            state: State::new(),
+            vtable: const {
+                &Vtable {
+                    run: run::<F, H>,
+                    schedule: schedule::<H>,
+                    take_output: take_output::<F, H>,
+                    drop_output: drop_output::<F, H>,
+                    free: free::<F, H>,
+                }
             },
-            stage: UnsafeCell::new(Stage::Future(future)),
-            home: PhantomData,
-        });
+            scheduler,
+            id: meta.id,
+            location: meta.location,
+            name: meta.name.map(Box::new),
+            index: AtomicU32::new(owned::NOWHERE),
+            shard,
+            conduct: AtomicU8::new(0),
+            reason: AtomicU8::new(Reason::Cancelled as u8),
+            join_waker: UnsafeCell::new(MaybeUninit::uninit()),
+            alive: Alive::new(),
+        };
+        // Written in place: a cell that is built on the stack is copied into the allocation, future and all, and the copy
+        // waits for the stores that it has just seen.
+        let mut cell = Box::<Cell<F, H>>::new_uninit();
+        let place = cell.as_mut_ptr();
+        // SAFETY: the cell begins with its header, and the allocation is ours.
+        unsafe { place.cast::<Header>().write(header) };
+        let stage = place
+            .wrapping_byte_add(mem::offset_of!(Cell<F, H>, stage))
+            .cast::<UnsafeCell<Stage<F>>>();
+        // SAFETY: the pointer is to the stage of the cell, and the allocation is ours.
+        unsafe { stage.write(UnsafeCell::new(Stage::Future(future))) };
+        // SAFETY: header and stage have been written; `home` has no size.
+        let cell = unsafe { cell.assume_init() };
         // The pointer is to the whole cell and stays so when its type is forgotten.
         let cell = NonNull::from(Box::leak(cell));
         RawTask(cell.cast())

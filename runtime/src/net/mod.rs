@@ -35,6 +35,8 @@
 //!   they were accepted are skipped.
 //! - [`TcpSocket`] and [`UnixSocket`] convert to and from [`OwnedFd`](std::os::fd::OwnedFd) instead of implementing the
 //!   unsafe `FromRawFd`.
+//! - A new socket counts as ready until an operation finds otherwise, so the first `readable()` returns at once. (Tokio waits for an
+//!   event first; either may return without need, as documented there too.)
 //! - Named pipes (`net::unix::pipe`) are not offered; [`AsyncFd`](crate::io::unix::AsyncFd) serves any descriptor.
 //!
 //! # Panics
