@@ -245,8 +245,9 @@ impl<W: Watch> Guarantor<W> {
         }
     }
 
-    /// R4: waits in the workers' stead until one of them is parked again.
+    /// R4: waits in the workers' stead until one of them is parked again, or all of them get on.
     fn wait_for_io(&mut self) {
+        let mut looked = Instant::now();
         while let Some(mut duty) = self.reactor.try_hold() {
             // An error here would come again at the workers' next wait, who go on without I/O.
             let failed = duty.wait(&mut self.events, Some(PERIOD)).is_err();
@@ -261,7 +262,14 @@ impl<W: Watch> Guarantor<W> {
             if failed || self.state.is_stopped() {
                 return;
             }
-            self.watch.look(Instant::now());
+            let now = Instant::now();
+            if now.duration_since(looked) < PERIOD {
+                continue;
+            }
+            looked = now;
+            if !self.watch.look(now).alert {
+                return;
+            }
         }
     }
 }
