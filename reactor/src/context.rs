@@ -24,7 +24,10 @@ pub struct EnterGuard {
 /// Makes `handle` current.
 pub(crate) fn enter(handle: Handle) -> EnterGuard {
     EnterGuard {
-        previous: CURRENT.with(|current| current.replace(Some(handle))),
+        // While the thread ends its thread-locals are gone: then nothing is current, and a runtime can still be dropped.
+        previous: CURRENT
+            .try_with(|current| current.replace(Some(handle)))
+            .unwrap_or(None),
         _not_send: PhantomData,
     }
 }

@@ -59,12 +59,22 @@ pub fn cpu_time() -> std::time::Duration {
     )
 }
 
-/// Returns the size of this process' address space in bytes.
+/// Returns the size of this process' address space in bytes, what is only reserved included.
 pub fn address_space() -> u64 {
+    from_status("VmSize:")
+}
+
+/// Returns how many bytes of private memory this process may write to: heap and stacks.
+pub fn private_memory() -> u64 {
+    from_status("VmData:")
+}
+
+/// Returns the bytes that the kernel states under `name`.
+fn from_status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("procfs");
     let kibibytes: u64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmSize:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
         .expect("a process has a size");
     kibibytes * 1024

@@ -255,3 +255,34 @@ fn a_local_task_that_never_rests_does_not_starve_the_rest() {
             .await;
     });
 }
+
+#[test]
+fn a_set_in_a_thread_local_is_dropped_with_its_thread() {
+    thread_local!(static SET: LocalSet = LocalSet::new());
+    let _watchdog = Watchdog::new(LIMIT);
+    // Thread-locals are destroyed in the reverse order of their first use: with the runtime's own
+    // still there, and after them.
+    for is_first in [false, true] {
+        let count = DropCount::new();
+        let token = count.token();
+        thread::spawn(move || {
+            if is_first {
+                SET.with(|_| ());
+            }
+            let runtime = current_thread();
+            runtime.block_on(LocalSet::new().run_until(async {
+                spawn_local(yield_now()).await.unwrap();
+            }));
+            SET.with(|set| {
+                set.spawn_local(async move {
+                    let _token = token;
+                    pending::<()>().await;
+                });
+                runtime.block_on(set.run_until(yield_now()));
+            });
+        })
+        .join()
+        .unwrap();
+        assert_eq!(count.dropped(), 1);
+    }
+}

@@ -1,12 +1,14 @@
 //! `Builder`: validation, thread names, hooks, and the environment.
 
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use runtime::runtime::{Builder, Runtime, RuntimeFlavor};
+use runtime::sync::Notify;
+use runtime::task::block_in_place;
 use runtime::time::sleep;
 use runtime_tests::{LIMIT, Watchdog, child, process};
 
@@ -286,6 +288,109 @@ fn hooks_that_panic_stop_no_worker() {
         });
         assert_eq!(runtime.block_on(task).unwrap(), 1);
     }
+}
+
+/// Both flavors, with one thread to run tasks.
+fn one_thread() -> [Builder; 2] {
+    let mut multi = Builder::new_multi_thread();
+    multi.worker_threads(1);
+    [Builder::new_current_thread(), multi]
+}
+
+#[test]
+fn a_task_that_the_park_hook_spawns_is_run() {
+    const ROUNDS: usize = 100;
+    let _watchdog = Watchdog::new(LIMIT);
+    for mut builder in one_thread() {
+        let (sender, mut receiver) = runtime::sync::mpsc::unbounded_channel();
+        let spawned = AtomicUsize::new(0);
+        let runtime = builder
+            .on_thread_park(move || {
+                // Each time there is nothing to do, until there was enough.
+                let number = spawned.fetch_add(1, Ordering::SeqCst);
+                if number < ROUNDS {
+                    let sender = sender.clone();
+                    runtime::spawn(async move { sender.send(number).unwrap() });
+                }
+            })
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            for number in 0..ROUNDS {
+                assert_eq!(receiver.recv().await, Some(number));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_root_that_the_park_hook_wakes_goes_on() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for mut builder in one_thread() {
+        let woken = Arc::new(Notify::new());
+        let wakes = woken.clone();
+        let runtime = builder
+            .on_thread_park(move || wakes.notify_one())
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            for _ in 0..100 {
+                // After it the thread parks, and only its hook can end the wait below.
+                runtime::spawn(async {}).await.unwrap();
+                woken.notified().await;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_naming_function_that_panics_stops_no_thread() {
+    let _watchdog = Watchdog::new(LIMIT);
+    // From the first thread on, and only once the workers are there.
+    for at_first in [true, false] {
+        let panics = Arc::new(AtomicBool::new(at_first));
+        let asked = panics.clone();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .thread_name_fn(move || {
+                assert!(!asked.load(Ordering::SeqCst), "a naming function");
+                "named".into()
+            })
+            .build()
+            .unwrap();
+        panics.store(true, Ordering::SeqCst);
+        let together = Arc::new(std::sync::Barrier::new(6));
+        let tasks: Vec<_> = (0..6)
+            .map(|number| {
+                let together = together.clone();
+                runtime.spawn(async move {
+                    // Passed when other threads have taken the places of those that wait.
+                    block_in_place(|| together.wait());
+                    sleep(Duration::from_millis(1)).await;
+                    runtime::task::spawn_blocking(move || number).await.unwrap()
+                })
+            })
+            .collect();
+        for (number, task) in tasks.into_iter().enumerate() {
+            assert_eq!(runtime.block_on(task).unwrap(), number);
+        }
+    }
+}
+
+#[test]
+fn a_zero_byte_in_a_threads_name_is_left_out() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name_fn(|| "ze\0ro".into())
+        .build()
+        .unwrap();
+    let name = || thread::current().name().unwrap().to_owned();
+    let task = runtime.spawn(async move { name() });
+    assert_eq!(runtime.block_on(task).unwrap(), "zero");
+    let job = runtime.spawn_blocking(name);
+    assert_eq!(runtime.block_on(job).unwrap(), "zero");
 }
 
 #[test]

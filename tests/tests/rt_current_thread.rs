@@ -5,10 +5,13 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use runtime::runtime::Runtime;
 use runtime::sync::{Notify, oneshot};
 use runtime::task::yield_now;
 use runtime::time::sleep;
-use runtime_tests::{Flag, LIMIT, Watchdog, child, current_thread, process, spin, yield_until};
+use runtime_tests::{
+    Flag, LIMIT, ReadyAfter, Watchdog, child, current_thread, process, spin, yield_until,
+};
 
 #[test]
 fn tasks_run_only_inside_block_on() {
@@ -197,4 +200,115 @@ fn a_root_that_is_always_woken_does_not_starve_tasks_io_and_timers() {
         std::io::Write::write_all(&mut &other, b"x").unwrap();
         yield_until(|| task.is_finished()).await;
     });
+}
+
+#[test]
+fn a_thread_that_spawns_without_end_does_not_starve_the_tasks_that_are_there() {
+    // So many that the queue is never empty, even if the spawner is held up for a while.
+    const QUEUED: usize = 10_000;
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = current_thread();
+    let (handle, stop) = (runtime.handle().clone(), Flag::new());
+    let stopped = stop.clone();
+    let spawner = thread::spawn(move || {
+        while !stopped.is_set() {
+            if handle.metrics().global_queue_depth() < QUEUED {
+                handle.spawn(async { spin(Duration::from_micros(100)) });
+            }
+        }
+    });
+    while runtime.metrics().global_queue_depth() < QUEUED {
+        thread::yield_now();
+    }
+    let local = runtime.block_on(async {
+        runtime::spawn(async {
+            for _ in 0..1_000 {
+                yield_now().await;
+            }
+        })
+        .await
+    });
+    local.unwrap();
+    stop.set();
+    spawner.join().unwrap();
+}
+
+/// Runs a root that waits for `leave`, on a thread of its own; returns when it runs the tasks.
+fn occupy(runtime: &Arc<Runtime>, leave: &Arc<Notify>) -> thread::JoinHandle<()> {
+    let (runtime, leave) = (runtime.clone(), leave.clone());
+    let (inside, is_inside) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        runtime.block_on(async {
+            inside.send(()).unwrap();
+            leave.notified().await;
+        });
+    });
+    is_inside.recv().unwrap();
+    thread
+}
+
+#[test]
+fn a_root_that_waits_for_the_tasks_of_another_thread_leaves_nothing_behind() {
+    child::run(
+        "a_root_that_waits_for_the_tasks_of_another_thread_leaves_nothing_behind",
+        || {
+            let _watchdog = Watchdog::new(LIMIT);
+            let (runtime, leave) = (Arc::new(current_thread()), Arc::new(Notify::new()));
+            let first = occupy(&runtime, &leave);
+            runtime.block_on(async {
+                let before = process::private_memory();
+                // A word for each wake-up would be 8 MB.
+                ReadyAfter(1_000_000).await;
+                let grown = process::private_memory().saturating_sub(before);
+                assert!(grown < 4 << 20, "{grown} bytes");
+                leave.notify_one();
+                first.join().unwrap();
+                assert_eq!(runtime::spawn(async { 1 }).await.unwrap(), 1);
+            });
+        },
+    );
+}
+
+#[test]
+fn the_tasks_are_taken_over_from_a_thread_that_left_while_the_root_blocked() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let (runtime, leave) = (Arc::new(current_thread()), Arc::new(Notify::new()));
+    for _ in 0..20 {
+        let first = occupy(&runtime, &leave);
+        runtime.block_on(async {
+            leave.notify_one();
+            first.join().unwrap();
+            // As std's channels and locks do: eats the unpark that told of the free place.
+            thread::park_timeout(Duration::ZERO);
+            assert_eq!(runtime::spawn(async { 1 }).await.unwrap(), 1);
+        });
+    }
+}
+
+#[test]
+fn roots_that_are_woken_all_the_time_hand_the_tasks_on() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = Arc::new(current_thread());
+    for _ in 0..100 {
+        let leave = Arc::new(Notify::new());
+        let first = occupy(&runtime, &leave);
+        let waiting: Vec<_> = (0..3)
+            .map(|number| {
+                let runtime = runtime.clone();
+                thread::spawn(move || {
+                    runtime.block_on(async {
+                        ReadyAfter(100 * number).await;
+                        runtime::spawn(yield_now()).await.unwrap();
+                        ReadyAfter(100).await;
+                        runtime::spawn(async move { number }).await.unwrap()
+                    })
+                })
+            })
+            .collect();
+        leave.notify_one();
+        first.join().unwrap();
+        for (number, thread) in waiting.into_iter().enumerate() {
+            assert_eq!(thread.join().unwrap(), number);
+        }
+    }
 }

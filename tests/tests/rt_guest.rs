@@ -5,13 +5,14 @@
     reason = "futures and handles are handed out of one runtime on purpose"
 )]
 
+use std::sync::Arc;
 use std::sync::mpsc as threads;
 use std::thread;
 use std::time::Duration;
 
 use runtime::runtime::{Builder, Runtime};
-use runtime::sync::mpsc;
-use runtime::task::{JoinHandle, yield_now};
+use runtime::sync::{Notify, mpsc};
+use runtime::task::{JoinHandle, block_in_place, yield_now};
 use runtime::time::sleep;
 use runtime_tests::{LIMIT, Watchdog, multi_thread, spin};
 
@@ -199,4 +200,50 @@ fn roots_come_and_go_beside_busy_workers() {
             });
         }
     });
+}
+
+/// Wakes a task that has been polled, and then has it wait, blocking, for what this root sends next.
+async fn wake_one_that_blocks_for_the_root(has_blocked_before: bool) {
+    let (wake, woken) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (ready, is_ready) = (wake.clone(), woken.clone());
+    let (sender, receiver) = threads::channel();
+    let task = runtime::spawn(async move {
+        if has_blocked_before {
+            block_in_place(|| ());
+        }
+        is_ready.notify_one();
+        ready.notified().await;
+        block_in_place(|| receiver.recv_timeout(LIMIT)).unwrap()
+    });
+    woken.notified().await;
+    for _ in 0..100 {
+        // The task's poll ends meanwhile: it is polled next where it is woken.
+        yield_now().await;
+    }
+    wake.notify_one();
+    for _ in 0..3 {
+        yield_now().await;
+    }
+    sender.send(5).unwrap();
+    assert_eq!(task.await.unwrap(), 5);
+}
+
+/// With a guest, such a task may run on the root's own thread, below which the root waits: that is what
+/// [`Builder::guest`] tells of, and offers a way out of.
+#[test]
+fn without_guest_a_task_may_block_until_the_root_goes_on() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = without_guest();
+    for _ in 0..20 {
+        runtime.block_on(wake_one_that_blocks_for_the_root(false));
+    }
+}
+
+#[test]
+fn a_task_known_to_block_never_runs_on_the_guest() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    for _ in 0..20 {
+        runtime.block_on(wake_one_that_blocks_for_the_root(true));
+    }
 }

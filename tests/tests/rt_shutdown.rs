@@ -4,15 +4,16 @@
     reason = "futures and handles are handed out of one runtime on purpose"
 )]
 
+use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use runtime::net::TcpListener;
-use runtime::runtime::Handle;
+use runtime::runtime::{Handle, Runtime};
 use runtime::task::yield_now;
 use runtime::time::sleep;
 use runtime_tests::{
@@ -179,6 +180,105 @@ fn futures_may_spawn_wake_and_time_while_they_are_dropped() {
     }
 }
 
+/// Uses the runtime when dropped, as a pool of connections does; notes whether there was one, before the
+/// calls that panic if there was none.
+struct UsesItsRuntime(Arc<Mutex<Vec<bool>>>);
+
+impl Drop for UsesItsRuntime {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push(Handle::try_current().is_ok());
+        drop(runtime::spawn(pending::<()>()));
+        drop(runtime::task::spawn_blocking(|| ()));
+        drop(sleep(Duration::from_secs(1)));
+    }
+}
+
+#[test]
+fn futures_are_dropped_inside_their_runtime() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let ends: [fn(Runtime); 3] = [drop, Runtime::shutdown_background, |runtime| {
+        runtime.shutdown_timeout(STUCK);
+    }];
+    for end in ends {
+        for runtime in [current_thread(), multi_thread(1), multi_thread(2)] {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let uses = || UsesItsRuntime(seen.clone());
+            // Two in one future: when both panicked, the process would abort.
+            let polled = Flag::new();
+            let (waits, inside) = ((uses(), uses()), polled.clone());
+            runtime.spawn(async move {
+                let _waits = waits;
+                inside.set();
+                pending::<()>().await;
+            });
+            runtime.block_on(yield_until(|| polled.is_set()));
+            let queued = (uses(), uses());
+            runtime.spawn(async move { drop(queued) });
+            end(runtime);
+            // A worker may be about to drop the queued one when nobody waits for it.
+            while seen.lock().unwrap().len() < 4 {
+                thread::yield_now();
+            }
+            assert_eq!(*seen.lock().unwrap(), [true; 4]);
+        }
+    }
+}
+
+#[test]
+fn a_future_dropped_by_its_worker_is_dropped_inside_its_runtime() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(1);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let uses = (UsesItsRuntime(seen.clone()), UsesItsRuntime(seen.clone()));
+    let (running, is_running) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    runtime.spawn(async move {
+        let _uses = uses;
+        running.send(()).unwrap();
+        let _ = released.recv();
+        pending::<()>().await;
+    });
+    is_running.recv().unwrap();
+    runtime.shutdown_background();
+    // Now the poll returns, and the worker is the last thread of the runtime.
+    drop(release);
+    while seen.lock().unwrap().len() < 2 {
+        thread::yield_now();
+    }
+    assert_eq!(*seen.lock().unwrap(), [true; 2]);
+}
+
+#[test]
+fn a_runtime_in_a_thread_local_ends_with_the_thread() {
+    thread_local!(static OWN: RefCell<Option<Runtime>> = const { RefCell::new(None) });
+    // In a process of its own: a panic while thread-locals are destroyed aborts it.
+    child::run("a_runtime_in_a_thread_local_ends_with_the_thread", || {
+        let _watchdog = Watchdog::new(LIMIT);
+        // They are destroyed in the reverse order of their first use: with the runtime's own still
+        // there, and after them.
+        for is_first in [false, true] {
+            for make in [current_thread, || multi_thread(1)] {
+                let count = DropCount::new();
+                let token = count.token();
+                let body = move || {
+                    if is_first {
+                        OWN.with(|own| assert!(own.borrow().is_none()));
+                    }
+                    let runtime = make();
+                    runtime.block_on(yield_now());
+                    runtime.spawn(async move {
+                        let _token = token;
+                        pending::<()>().await;
+                    });
+                    OWN.with(|own| *own.borrow_mut() = Some(runtime));
+                };
+                thread::spawn(body).join().unwrap();
+                assert_eq!(count.dropped(), 1);
+            }
+        }
+    });
+}
+
 #[test]
 fn shutdown_timeout_leaves_a_stuck_task_behind() {
     let _watchdog = Watchdog::new(LIMIT);
@@ -235,20 +335,74 @@ fn shutdown_timeout_does_not_wait_when_nothing_is_stuck() {
 }
 
 #[test]
-fn shutdown_background_does_not_wait() {
+fn shutdown_with_a_limit_ends_in_time_whatever_is_stuck() {
     let _watchdog = Watchdog::new(LIMIT);
-    let runtime = multi_thread(2);
-    let (running, is_running) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    runtime.spawn_blocking(move || {
-        running.send(()).unwrap();
-        let _ = released.recv_timeout(STUCK);
-    });
-    is_running.recv().unwrap();
-    let start = Instant::now();
-    runtime.shutdown_background();
-    assert!(start.elapsed() < STUCK / 2);
-    drop(release);
+    let ends: [fn(Runtime); 2] = [Runtime::shutdown_background, |runtime| {
+        runtime.shutdown_timeout(Duration::from_millis(10));
+    }];
+    for end in ends {
+        for (runtime, stuck_in_job) in [
+            (multi_thread(2), false),
+            (multi_thread(2), true),
+            (current_thread(), true),
+        ] {
+            let (running, is_running) = mpsc::channel();
+            let (release, released) = mpsc::channel::<()>();
+            let stuck = move || {
+                running.send(()).unwrap();
+                let _ = released.recv_timeout(STUCK);
+            };
+            if stuck_in_job {
+                runtime.spawn_blocking(stuck);
+            } else {
+                runtime.spawn(async move { stuck() });
+            }
+            is_running.recv().unwrap();
+            let start = Instant::now();
+            end(runtime);
+            let took = start.elapsed();
+            assert!(took < STUCK / 2, "{took:?}, stuck in a job: {stuck_in_job}");
+            drop(release);
+        }
+    }
+}
+
+#[test]
+fn tasks_queued_behind_a_stuck_thread_are_dropped_without_it() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let ends: [fn(Runtime); 2] = [Runtime::shutdown_background, |runtime| {
+        runtime.shutdown_timeout(Duration::from_millis(10));
+    }];
+    for end in ends {
+        let runtime = multi_thread(1);
+        let count = DropCount::new();
+        let queued = |count: &DropCount| {
+            let token = count.token();
+            async move {
+                let _token = token;
+                pending::<()>().await;
+            }
+        };
+        let (running, is_running) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let inside = count.clone();
+        runtime.spawn(async move {
+            // In the queue of the thread that is stuck.
+            for _ in 0..3 {
+                runtime::spawn(queued(&inside));
+            }
+            running.send(()).unwrap();
+            let _ = released.recv_timeout(STUCK);
+        });
+        is_running.recv().unwrap();
+        // In the queue that all threads share.
+        for _ in 0..3 {
+            runtime.spawn(queued(&count));
+        }
+        end(runtime);
+        assert_eq!(count.dropped(), 6);
+        drop(release);
+    }
 }
 
 #[test]

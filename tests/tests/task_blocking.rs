@@ -261,6 +261,33 @@ fn block_in_place_by_every_worker_at_once_leaves_a_live_runtime() {
 }
 
 #[test]
+fn block_in_place_by_many_more_tasks_than_workers_leaves_workers_for_what_they_wait_for() {
+    const TASKS: usize = 40;
+    on_multi_thread(async {
+        let together = Arc::new(Barrier::new(TASKS));
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|number| {
+                let together = together.clone();
+                runtime::spawn(async move {
+                    block_in_place(|| {
+                        // All of them are inside at once, and each waits for another task.
+                        together.wait();
+                        let needed = runtime::spawn(async move {
+                            sleep(Duration::from_millis(1)).await;
+                            number
+                        });
+                        Handle::current().block_on(needed).unwrap()
+                    })
+                })
+            })
+            .collect();
+        for (number, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.await.unwrap(), number);
+        }
+    });
+}
+
+#[test]
 fn block_in_place_works_in_the_root_future_nested_and_outside_of_any_runtime() {
     assert_eq!(block_in_place(|| 1), 1);
     on_multi_thread(async {

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use runtime::net::UnixStream;
-use runtime::task::yield_now;
+use runtime::runtime::Builder;
+use runtime::task::{spawn_blocking, yield_now};
 use runtime::time::{Instant, advance, pause, resume, sleep, sleep_until, timeout};
 use runtime_tests::{
     Flag, LIMIT, Watchdog, current_thread, message_of_panic, multi_thread, on_current_thread,
@@ -182,4 +183,72 @@ fn a_foreign_thread_may_end_a_wait_under_a_paused_clock() {
         assert_eq!(receiver.await.unwrap(), 3);
         thread.join().unwrap();
     });
+}
+
+#[test]
+fn it_goes_on_when_blocking_work_has_ended() {
+    paused(async {
+        let start = Instant::now();
+        for _ in 0..1_000 {
+            // The job's thread may be busy a moment longer than the job.
+            spawn_blocking(|| ()).await.unwrap();
+            sleep(HOUR).await;
+        }
+        assert!(start.elapsed() >= 1_000 * HOUR);
+    });
+}
+
+#[test]
+fn it_goes_on_when_blocking_work_has_ended_that_nobody_awaits() {
+    paused(async {
+        let ended = Flag::new();
+        let inside = ended.clone();
+        drop(spawn_blocking(move || {
+            std::thread::sleep(20 * MS);
+            inside.set();
+        }));
+        sleep(HOUR).await;
+        assert!(ended.is_set(), "it stood still meanwhile");
+    });
+}
+
+#[test]
+fn it_does_not_pass_a_deadline_when_blocking_work_has_woken_the_root() {
+    paused(async {
+        for round in 0..5_000 {
+            let job = timeout(HOUR, spawn_blocking(|| ()));
+            // So that now and then the job ends at the very moment at which this thread goes to sleep.
+            let busy = async { spin(Duration::from_nanos(round % 500 * 100)) };
+            let (job, ()) = runtime::join!(job, busy);
+            job.expect("the clock stood still meanwhile").unwrap();
+        }
+    });
+}
+
+#[test]
+fn tasks_from_other_threads_are_run_while_it_advances() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let handle = runtime.handle().clone();
+    let ended = Flag::new();
+    let inside = ended.clone();
+    let spawner = std::thread::spawn(move || {
+        for number in 0..20_000 {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            handle.spawn(async move { sender.send(number).unwrap() });
+            // One at a time: no later one makes up for a wake-up that was lost.
+            assert_eq!(receiver.recv().unwrap(), number);
+        }
+        inside.set();
+    });
+    runtime.block_on(async {
+        while !ended.is_set() {
+            sleep(MS).await;
+        }
+    });
+    spawner.join().unwrap();
 }

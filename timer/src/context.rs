@@ -103,7 +103,10 @@ pub(crate) fn now() -> Option<Instant> {
 /// Makes `handle` current on this thread.
 pub(crate) fn enter(handle: &Handle) -> EnterGuard {
     EnterGuard {
-        before: CONTEXT.with(|c| c.borrow_mut().current.replace(handle.clone())),
+        // While the thread ends its thread-locals are gone: then nothing is current, and a runtime can still be dropped.
+        before: CONTEXT
+            .try_with(|c| c.borrow_mut().current.replace(handle.clone()))
+            .unwrap_or(None),
         _not_send: PhantomData,
     }
 }

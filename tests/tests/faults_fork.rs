@@ -1,0 +1,222 @@
+//! A process that forks while a runtime is running: the child has none of its threads, but shares what the
+//! kernel keeps for it. It must be told so, and must not disturb its parent. Each test has a process of its own.
+
+use std::fs::File;
+use std::future::pending;
+use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::time::Duration;
+
+use runtime::net::UnixStream;
+use runtime::runtime::Runtime;
+use runtime::task::{spawn_blocking, yield_now};
+use runtime::time::sleep;
+use runtime_tests::{DropCount, LIMIT, Watchdog, child, current_thread, multi_thread, panic_text};
+
+/// Runs `body` in a fork of this process and returns what it wrote there.
+///
+/// # Panics
+///
+/// When the child does not end by itself, or when `body` panics.
+fn in_fork(body: impl FnOnce(&mut File)) -> String {
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+    // The child has no use for the hook's output, nor for the locks that it takes.
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    // SAFETY: the child goes on with this thread only. It takes no lock that another thread of its parent could
+    // have held: those are the runtime's, and asleep or inside `yield_now`. It leaves with `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(reader);
+        // SAFETY: sets a timer of this process, which ends it if it hangs.
+        unsafe { libc::alarm(LIMIT.as_secs() as libc::c_uint / 2) };
+        let mut said = File::from(writer);
+        let came_through = catch_unwind(AssertUnwindSafe(|| body(&mut said))).is_ok();
+        // SAFETY: ends the child without running anything of its parent's.
+        unsafe { libc::_exit(if came_through { 0 } else { 1 }) };
+    }
+    set_hook(hook);
+    drop(writer);
+    let child = rustix::process::Pid::from_raw(child).expect("this process can fork");
+    let mut said = String::new();
+    let read = File::from(reader).read_to_string(&mut said);
+    let (_, status) = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty())
+        .expect("it is our child")
+        .expect("it was waited for");
+    assert!(read.is_ok(), "{read:?}");
+    assert_eq!(
+        status.exit_status(),
+        Some(0),
+        "{status:?}; it said {said:?}"
+    );
+    said
+}
+
+/// Calls `f`, which must panic, and writes the panic's message as a line.
+fn say_panic<R>(said: &mut File, f: impl FnOnce() -> R) {
+    let message = match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(_) => "came through".to_owned(),
+        Err(payload) => panic_text(&*payload),
+    };
+    writeln!(said, "{message}").expect("a pipe");
+}
+
+#[track_caller]
+fn says_what_to_do(message: &str) {
+    for part in ["fork", "child"] {
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+    }
+}
+
+fn each_runtime() -> [Runtime; 2] {
+    [current_thread(), multi_thread(2)]
+}
+
+/// Uses everything of `runtime` once.
+fn works(runtime: &Runtime) {
+    runtime.block_on(async {
+        let task = runtime::spawn(async {
+            sleep(Duration::from_millis(1)).await;
+            let (one, mut other) = UnixStream::pair().unwrap();
+            one.try_write(b"x").unwrap();
+            other.read_exact(&mut [0]).await.unwrap();
+            spawn_blocking(|| 7).await.unwrap()
+        });
+        assert_eq!(task.await.unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_child_that_blocks_on_its_parents_runtime_is_told_so() {
+    child::run(
+        "a_child_that_blocks_on_its_parents_runtime_is_told_so",
+        || {
+            let _watchdog = Watchdog::new(LIMIT);
+            for runtime in each_runtime() {
+                works(&runtime);
+                let said = in_fork(|said| {
+                    say_panic(said, || runtime.block_on(async {}));
+                    say_panic(said, || runtime.handle().block_on(pending::<()>()));
+                });
+                let messages: Vec<_> = said.lines().collect();
+                assert_eq!(messages.len(), 2, "{said:?}");
+                for message in messages {
+                    says_what_to_do(message);
+                }
+                works(&runtime);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_child_that_drops_its_parents_runtime_neither_hangs_nor_disturbs_it() {
+    child::run(
+        "a_child_that_drops_its_parents_runtime_neither_hangs_nor_disturbs_it",
+        || {
+            let _watchdog = Watchdog::new(LIMIT);
+            for runtime in each_runtime() {
+                // Things of the runtime's that are under way: sockets of this thread and of a task, and a sleep.
+                let (one, other) = runtime.block_on(async {
+                    let (mut one, mut other) = UnixStream::pair().unwrap();
+                    one.write_all(b"x").await.unwrap();
+                    other.read_exact(&mut [0]).await.unwrap();
+                    (one, other)
+                });
+                let (mut asks, answers) = runtime.block_on(async { UnixStream::pair().unwrap() });
+                let task = runtime.spawn(async move {
+                    let mut answers = answers;
+                    let mut byte = [0];
+                    while answers.read(&mut byte).await.unwrap() == 1 {
+                        answers.write_all(&byte).await.unwrap();
+                    }
+                });
+                let sleeps = runtime.spawn(async { sleep(Duration::from_millis(50)).await });
+                runtime.block_on(yield_now());
+
+                let mut kept = Some((runtime, one, other));
+                let said = in_fork(|said| {
+                    let (runtime, one, other) = kept.take().expect("filled above");
+                    drop(one);
+                    drop(runtime);
+                    drop(other);
+                    said.write_all(b"dropped").expect("a pipe");
+                });
+                assert_eq!(said, "dropped");
+
+                let (runtime, mut one, mut other) = kept.take().expect("the child took its own");
+                works(&runtime);
+                runtime.block_on(async {
+                    let mut byte = [0];
+                    for number in 0..50 {
+                        asks.write_all(&[number]).await.unwrap();
+                        asks.read_exact(&mut byte).await.unwrap();
+                        assert_eq!(byte, [number]);
+                        one.write_all(&[number]).await.unwrap();
+                        other.read_exact(&mut byte).await.unwrap();
+                        assert_eq!(byte, [number]);
+                    }
+                    drop(asks);
+                    task.await.unwrap();
+                    sleeps.await.unwrap();
+                });
+            }
+        },
+    );
+}
+
+#[test]
+fn a_child_may_end_its_parents_busy_runtime_in_any_way() {
+    child::run(
+        "a_child_may_end_its_parents_busy_runtime_in_any_way",
+        || {
+            let _watchdog = Watchdog::new(LIMIT);
+            let ends: [fn(Runtime); 3] = [drop, Runtime::shutdown_background, |runtime| {
+                runtime.shutdown_timeout(LIMIT);
+            }];
+            for round in 0..30 {
+                let runtime = multi_thread(2);
+                let count = DropCount::new();
+                for _ in 0..20 {
+                    let token = count.token();
+                    runtime.spawn(async move {
+                        let _token = token;
+                        loop {
+                            yield_now().await;
+                        }
+                    });
+                }
+                let mut kept = Some(runtime);
+                let said = in_fork(|said| {
+                    let runtime = kept.take().expect("filled above");
+                    say_panic(said, || runtime.block_on(yield_now()));
+                    ends[round % ends.len()](runtime);
+                    let dropped = count.dropped();
+                    assert_eq!(dropped, 0, "a task of the parent's was dropped here");
+                });
+                says_what_to_do(&said);
+                let runtime = kept.take().expect("the child took its own");
+                works(&runtime);
+                drop(runtime);
+                assert_eq!(count.dropped(), 20);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_child_may_start_a_runtime_of_its_own() {
+    child::run("a_child_may_start_a_runtime_of_its_own", || {
+        let _watchdog = Watchdog::new(LIMIT);
+        let runtime = multi_thread(2);
+        works(&runtime);
+        let said = in_fork(|said| {
+            for own in each_runtime() {
+                works(&own);
+            }
+            said.write_all(b"works").expect("a pipe");
+        });
+        assert_eq!(said, "works");
+        works(&runtime);
+    });
+}
