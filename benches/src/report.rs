@@ -5,7 +5,6 @@
 //! to `ratios.md` in Cargo's target folder, with what one must know to compare them.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::process::Command;
 use std::{fs, io};
 
@@ -61,6 +60,14 @@ impl Row {
         self.ours / self.peer
     }
 
+    /// The smallest and the largest ratio in words.
+    fn spread(&self) -> String {
+        match self.spread {
+            (low, high) if low.is_nan() || high.is_nan() => quotient(f64::NAN),
+            (low, high) => format!("{}–{}", quotient(low), quotient(high)),
+        }
+    }
+
     /// Whether the goal is reached, or `None` if there is none. A missing value reaches nothing.
     fn is_met(&self) -> Option<bool> {
         match self.metric.goal {
@@ -95,14 +102,13 @@ impl Row {
     /// The line that is printed as soon as the row is measured.
     pub fn line(&self, ours: &str, peer: &str) -> String {
         let mut line = format!(
-            "{}: {ours} {}, {peer} {} {}, ratio {} [{}–{}]",
+            "{}: {ours} {}, {peer} {} {}, ratio {} [{}]",
             self.metric.name,
             figure(self.ours),
             figure(self.peer),
             self.metric.unit,
             quotient(self.ratio()),
-            quotient(self.spread.0),
-            quotient(self.spread.1),
+            self.spread(),
         );
         if self.is_met().is_some() {
             write!(line, " (goal {}: {})", self.goal(), self.verdict()).expect("a string grows");
@@ -137,14 +143,13 @@ impl Row {
 
     fn markdown(&self) -> String {
         format!(
-            "| `{}` | {} | {} | {} | {} | {}–{} | {:.0} % | {} | {} |",
+            "| `{}` | {} | {} | {} | {} | {} | {:.0} % | {} | {} |",
             self.metric.name,
             self.metric.unit,
             figure(self.ours),
             figure(self.peer),
             quotient(self.ratio()),
-            quotient(self.spread.0),
-            quotient(self.spread.1),
+            self.spread(),
             self.others * 100.0,
             self.goal(),
             self.verdict(),
@@ -188,12 +193,12 @@ pub fn facts() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Writes the rows to the target folder and returns where.
+/// Writes the rows to the target folder.
 ///
 /// # Errors
 ///
 /// If the folder cannot be found or written.
-pub fn save(facts: &[(&str, String)], ours: &str, peer: &str, rows: &[Row]) -> io::Result<PathBuf> {
+pub fn save(facts: &[(&str, String)], ours: &str, peer: &str, rows: &[Row]) -> io::Result<()> {
     let executable = std::env::current_exe()?;
     // <target>/<profile>/deps/<executable>
     let target = executable
@@ -218,9 +223,7 @@ pub fn save(facts: &[(&str, String)], ours: &str, peer: &str, rows: &[Row]) -> i
         markdown += &format!("{}\n", row.markdown());
     }
     fs::write(target.join("ratios.md"), markdown)?;
-    let path = target.join("ratios.tsv");
-    fs::write(&path, tsv)?;
-    Ok(path)
+    fs::write(target.join("ratios.tsv"), tsv)
 }
 
 fn read(path: &str) -> String {

@@ -181,11 +181,9 @@ fn compare<Ours: Rt, Peer: Rt>(options: &Options) -> ExitCode {
             println!("{}", row.line(Ours::NAME, Peer::NAME));
             rows.push(row);
         }
-    }
-    if let Effort::Full { .. } = options.effort {
-        match report::save(&facts, Ours::NAME, Peer::NAME, &rows) {
-            Ok(path) => println!("rows: {}", path.display()),
-            Err(error) => eprintln!("ratios: the rows could not be saved: {error}"),
+        // After each question, so that an interrupted run leaves what it has.
+        if let Err(error) = report::save(&facts, Ours::NAME, Peer::NAME, &rows) {
+            eprintln!("ratios: the rows could not be saved: {error}");
         }
     }
     if has_failed {
