@@ -10,7 +10,7 @@
 //! to be short and now is not; then the root waits for it. `Config::guest` switches all of this off.
 //!
 //! The guest is never on the list of sleepers: nobody wakes it for work, only its root does. Parked, its slot is not live.
-//! It may take the polling duty while it sleeps, so that I/O done in the root costs no hand-over, and serves its own timer
+//! It may take the polling duty while it sleeps, if the events of late were for its root alone, and serves its own timer
 //! shard. What it leaves in its slot while the root computes can be stolen.
 //!
 //! If no slot is free (more than eight threads are inside `block_on`), the thread just sleeps between polls of its root.
