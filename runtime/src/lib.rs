@@ -32,7 +32,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`runtime`](mod@runtime) | [`Runtime`], [`Builder`](runtime::Builder), [`Handle`]: start a runtime, enter it, end it |
+//! | [`runtime`](mod@runtime) | [`Runtime`], [`Builder`], [`Handle`]: start a runtime, enter it, end it |
 //! | [`task`] | spawn tasks, join them, run blocking code, tasks that are not `Send` |
 //! | [`time`] | sleep, timeouts, intervals; a clock that tests can pause |
 //! | [`net`] | TCP, UDP and Unix sockets |
@@ -70,7 +70,9 @@ pub mod time;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 
-pub use runtime::{Handle, Runtime, block_on};
+pub use runtime::{
+    Builder, EnterGuard, Handle, Runtime, RuntimeFlavor, RuntimeMetrics, TryCurrentError, block_on,
+};
 pub use task::spawn;
 
 #[cfg(feature = "macros")]
