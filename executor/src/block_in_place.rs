@@ -48,12 +48,12 @@ where
         }
     }
 
+    worker.mark_blocker();
     context::set_worker(None);
     let step_back = StepBack(Some(worker));
     if let Some(worker) = &step_back.0 {
         worker.step_aside();
     }
-    context::mark_blocker();
     let _allowed = context::set_polling(false);
     budget::without(f)
 }

@@ -99,6 +99,8 @@ pub(crate) struct Stats {
     pub(crate) idle: usize,
     /// Jobs that have not begun.
     pub(crate) queued: usize,
+    /// Jobs that were ever accepted.
+    pub(crate) submitted: u64,
 }
 
 /// A pool of threads for blocking closures. Dropping it begins its shutdown.
@@ -122,6 +124,8 @@ struct Shared {
 struct Inner {
     /// Jobs that have not begun, the oldest first.
     queue: VecDeque<Runnable>,
+    /// Jobs that were ever accepted.
+    submitted: u64,
     /// Threads that will look at the queue again: all but those that retire.
     threads: usize,
     /// Threads that wait and have not been chosen.
@@ -161,6 +165,7 @@ impl Pool {
         config.max_threads = config.max_threads.max(1);
         let inner = Inner {
             queue: VecDeque::new(),
+            submitted: 0,
             threads: 0,
             idle: 0,
             chosen: 0,
@@ -242,6 +247,7 @@ impl Pool {
             threads: inner.threads,
             idle: inner.idle,
             queued: inner.queue.len(),
+            submitted: inner.submitted,
         }
     }
 }
@@ -268,6 +274,7 @@ impl Shared {
             return;
         }
         inner.queue.push_back(job);
+        inner.submitted += 1;
         let help = inner.help(self.config.max_threads);
         drop(inner);
         self.give(help);

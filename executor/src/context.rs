@@ -1,6 +1,6 @@
 //! What this thread is to the runtime: its current handle, the worker it is, and whether it polls.
 //!
-//! Four thread-locals, each set by a guard that restores what was there before:
+//! Four thread-locals above all, each set by a guard that restores what was there before:
 //!
 //! * the *current handle*, through which `spawn` finds its runtime;
 //! * the *worker*, while the thread serves a slot: scheduling a task looks here first;
@@ -10,11 +10,12 @@
 //! No foreign code runs while one of them is borrowed.
 
 use crate::scheduler::{Handle, Shared};
-use crate::worker::Worker;
+use crate::worker::{SAMPLE_INTERVAL, Worker};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 thread_local! {
     /// In an `Rc`, so that a spawn can hold on to it without touching the count that all threads share.
@@ -22,8 +23,10 @@ thread_local! {
     static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
     static POLLING: Cell<bool> = const { Cell::new(false) };
     static MEMBER: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
-    /// Whether the task that this thread polls has called `block_in_place`.
-    static BLOCKER: Cell<bool> = const { Cell::new(false) };
+    /// When the poll began that this thread of the hog lane is in.
+    static LANE_POLL: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// How many tasks this thread will have injected before one gets a time stamp.
+    static STAMP_IN: Cell<u32> = const { Cell::new(SAMPLE_INTERVAL) };
     static BATCH: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
@@ -128,21 +131,31 @@ pub(crate) fn is_member(shared: &Arc<Shared>) -> bool {
     MEMBER.with(Cell::get) == Arc::as_ptr(shared)
 }
 
-/// Notes that the task that this thread polls blocks its thread now and then.
-pub(crate) fn mark_blocker() {
-    BLOCKER.with(|blocker| blocker.set(true));
+/// Sets when the poll began that this thread of the hog lane is in; `None` after it.
+pub(crate) fn set_lane_poll(started: Option<Instant>) {
+    LANE_POLL.with(|poll| poll.set(started));
 }
 
-/// Whether the task that was just polled blocked its thread; asking clears the mark.
+/// When the poll began that this thread is in, if it is one of the hog lane.
+pub(crate) fn lane_poll() -> Option<Instant> {
+    LANE_POLL.with(Cell::get)
+}
+
+/// Whether the task that this thread injects is to get a time stamp: one in `SAMPLE_INTERVAL`.
 #[inline]
-pub(crate) fn take_blocker() -> bool {
-    BLOCKER.with(|blocker| blocker.get() && blocker.replace(false))
+pub(crate) fn stamps_injected() -> bool {
+    let count = |left: &Cell<u32>| {
+        let now = left.get() - 1;
+        left.set(if now == 0 { SAMPLE_INTERVAL } else { now });
+        now == 0
+    };
+    STAMP_IN.try_with(count).unwrap_or(false)
 }
 
-/// Calls `f`, in which waking a task notifies no worker; returns how many tasks were woken.
+/// Calls `f`, in which waking a task notifies no worker, and puts it before the other injected ones; returns how many tasks were woken.
 ///
-/// For threads that are no workers and wake many tasks at once, such as the reactor thread: they
-/// notify once afterwards, through [`Handle::injected`].
+/// For a thread that is no worker and wakes tasks in the workers' stead, the reactor thread: it
+/// notifies once afterwards, through [`Handle::injected`].
 pub fn batch(f: impl FnOnce()) -> usize {
     struct Restore(Option<usize>);
     impl Drop for Restore {

@@ -6,17 +6,28 @@
 //!
 //! The root takes its turn with the tasks: when it was woken, up to `event_interval` tasks that were ready run before it is polled
 //! again, as in Tokio; so a root that yields lets the others run.
+//!
+//! **Slow polls.** There is no watchman here, and timing each poll would cost as much as the poll. So the thread only looks, when it looks at the
+//! driver or parks, how long it has been since; if that is as long as a slow poll, each of the next [`WATCHED_POLLS`] polls is timed,
+//! and a slow one among them is reported when it ends. A poll that is slow again and again is found the second time.
 
 use crate::block_on::{Driven, Root, Seated};
 use crate::idle::Left;
 use crate::park::Gathered;
+use crate::report::{Polled, SlowPoll, Spot};
 use crate::scheduler::{Flavor, Shared, call_hook};
 use crate::sync::Ordering;
-use crate::worker::{Role, Worker};
+use crate::task::{Place, Runnable};
+use crate::worker::{Role, SAMPLE_INTERVAL, Worker};
+use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many polls are timed once there may have been a slow one. A guess: several turns of a program with some dozens of tasks.
+const WATCHED_POLLS: u32 = 512;
 
 /// Drives the root; `None` when the runtime has shut down.
 pub(crate) fn drive<F: Future>(
@@ -73,14 +84,17 @@ fn drive_seated<F: Future>(
     let root = Arc::clone(&driven.root);
     let mut tick: u32 = 0;
     let mut looked: u32 = 0;
+    let watch = Watch::new(shared);
     // A local task comes between two urgent ones.
     let mut after_urgent = false;
     'root: loop {
         if tick.wrapping_sub(looked) >= config.event_interval {
             looked = tick;
+            watch.look();
             worker.look_at_driver();
         }
-        if let Poll::Ready(output) = driven.poll_if_woken() {
+        worker.publish(Place::ROOT);
+        if let Poll::Ready(output) = watch.poll(None, || driven.poll_if_woken()) {
             return Some(output);
         }
         for _ in 0..config.event_interval {
@@ -102,11 +116,19 @@ fn drive_seated<F: Future>(
                 .or_else(|| worker.next_local())
                 .or_else(|| worker.pop_injected_batch());
             if let Some(task) = task {
-                worker.run_task(task);
+                if watch.is_on() {
+                    watch.run(worker, task);
+                } else if tick.is_multiple_of(SAMPLE_INTERVAL) {
+                    worker.run_timed(task);
+                } else {
+                    worker.run_task(task);
+                }
                 continue;
             }
             if !root.is_woken() {
+                watch.look();
                 park(shared, worker, &root);
+                watch.begin();
             }
             continue 'root;
         }
@@ -123,6 +145,7 @@ fn park(shared: &Shared, worker: &Worker, root: &Root) {
             return;
         }
     }
+    worker.count_park(Instant::now());
     let parked = shared.idle.park(slot, false);
     shared.after_parking(parked);
     let gathered = loop {
@@ -138,8 +161,106 @@ fn park(shared: &Shared, worker: &Worker, root: &Root) {
         // Chosen counts as searching; with one thread there is nothing to search and nobody to notify.
         let _last = shared.idle.found_work();
     }
+    worker.count_unpark(Instant::now());
     call_hook(&shared.config.on_thread_unpark);
     if gathered == Gathered::Something {
         worker.dispatch();
+    }
+}
+
+/// Looks out for slow polls.
+struct Watch<'a> {
+    /// Knows the threshold, and reports.
+    shared: &'a Shared,
+    /// When the thread last looked, or woke up.
+    since: Cell<Instant>,
+    /// How many more polls are to be timed.
+    left: Cell<u32>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(shared: &'a Shared) -> Watch<'a> {
+        Watch {
+            shared,
+            since: Cell::new(Instant::now()),
+            left: Cell::new(0),
+        }
+    }
+
+    /// Whether polls are to be timed.
+    fn is_on(&self) -> bool {
+        self.left.get() > 0
+    }
+
+    /// The thread is awake again.
+    fn begin(&self) {
+        self.since.set(Instant::now());
+    }
+
+    /// Looks whether there may have been a slow poll.
+    fn look(&self) {
+        let now = Instant::now();
+        if now.duration_since(self.since.replace(now)) >= self.shared.reporter.threshold() {
+            self.left.set(WATCHED_POLLS);
+        }
+    }
+
+    /// Runs a task and times it.
+    #[cold]
+    fn run(&self, worker: &Worker, task: Runnable) {
+        let subject = SlowPoll {
+            id: Some(task.id()),
+            name: task.name().map(Into::into),
+            location: Some(task.location()),
+            polled: Polled::Task,
+            ..self.unknown()
+        };
+        self.poll(Some(subject), || worker.run_task(task));
+    }
+
+    /// Calls `poll`, and if polls are to be timed, reports it as one of `subject` (else of the root) if it was slow.
+    #[inline]
+    fn poll<R>(&self, subject: Option<SlowPoll>, poll: impl FnOnce() -> R) -> R {
+        if !self.is_on() {
+            return poll();
+        }
+        self.left.set(self.left.get() - 1);
+        let start = Instant::now();
+        let result = poll();
+        let so_far = start.elapsed();
+        if so_far >= self.shared.reporter.threshold() {
+            self.report(subject.unwrap_or_else(|| self.unknown()), so_far);
+        }
+        result
+    }
+
+    #[cold]
+    fn report(&self, subject: SlowPoll, so_far: Duration) {
+        // Relaxed: a counter.
+        self.shared
+            .counters
+            .slow_polls
+            .fetch_add(1, Ordering::Relaxed);
+        self.shared
+            .reporter
+            .report_here(SlowPoll { so_far, ..subject }, Instant::now());
+    }
+
+    /// A poll of the root, of which nothing is known yet.
+    fn unknown(&self) -> SlowPoll {
+        SlowPoll {
+            id: None,
+            name: None,
+            location: None,
+            place: self.shared.name_of(Spot::Slot(0)),
+            so_far: Duration::ZERO,
+            before: 0,
+            cpu: None,
+            blocked: None,
+            suppressed: 0,
+            stack: None,
+            polled: Polled::Root,
+            ended: true,
+        }
     }
 }

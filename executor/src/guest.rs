@@ -19,10 +19,12 @@ use crate::block_on::{Driven, Seated};
 use crate::park::Gathered;
 use crate::scheduler::Shared;
 use crate::sync::Ordering;
-use crate::worker::{Role, Worker};
+use crate::task::Place;
+use crate::worker::{Role, SAMPLE_INTERVAL, Worker};
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 /// Drives the root; `None` when the thread must go on without a slot.
 pub(crate) fn drive<F: Future>(
@@ -34,7 +36,7 @@ pub(crate) fn drive<F: Future>(
     let worker = seated.worker();
     let mut tick: u32 = 0;
     loop {
-        worker.advance_epoch();
+        worker.publish(Place::ROOT);
         if let Poll::Ready(output) = driven.poll_if_woken() {
             return Some(output);
         }
@@ -48,7 +50,11 @@ pub(crate) fn drive<F: Future>(
             worker.look_at_driver();
         }
         if let Some(task) = worker.next_local() {
-            worker.run_task(task);
+            if tick.is_multiple_of(SAMPLE_INTERVAL) {
+                worker.run_timed(task);
+            } else {
+                worker.run_task(task);
+            }
         } else if !root.is_woken() {
             park(shared, worker);
         }
@@ -58,7 +64,9 @@ pub(crate) fn drive<F: Future>(
 fn park(shared: &Shared, worker: &Worker) {
     // The slot is empty, and only this thread pushes into it.
     shared.slots.retire(worker.slot());
+    worker.count_park(Instant::now());
     let gathered = shared.park.park(worker.slot());
+    worker.count_unpark(Instant::now());
     shared.slots.enliven(worker.slot());
     shared.park.activated();
     if gathered == Gathered::Something {

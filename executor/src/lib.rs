@@ -15,6 +15,11 @@
 //! | `block_in_place` | a worker steps aside and a spare takes its place |
 //! | `threads` | which threads there are, and who finishes the shutdown |
 //! | `watchman` | looks after slots whose thread is inside one poll for too long |
+//! | `rescue` | what happens then: spares, the way into the hog lane and out of it; the protocol in prose |
+//! | `lane` | the queue and the threads for tasks whose polls last too long |
+//! | `listing` | the list of live tasks |
+//! | `report` | names them to the user |
+//! | `metrics` | what is counted, and the snapshot of it |
 //! | `blocking` | the pool for closures that block |
 //! | `budget` | how often a task may find its operations ready before it must yield |
 //! | `context` | what a thread is to the runtime: thread-locals, set by guards |
@@ -39,7 +44,12 @@ mod context;
 mod current_thread;
 mod guest;
 mod idle;
+mod lane;
+mod listing;
+mod metrics;
 mod park;
+mod report;
+mod rescue;
 mod scheduler;
 mod slots;
 mod sync;
@@ -50,7 +60,13 @@ mod worker;
 
 pub use block_in_place::block_in_place;
 pub use context::{EnterGuard, batch};
+pub use listing::{TaskInfo, TaskState};
+pub use metrics::{
+    BlockingMetrics, Histogram, HistogramSnapshot, Metrics, WorkerMetrics, WorkerState,
+};
 pub use park::{Gathered, Park, Parker, Sleep, ThreadPark, Unparked};
+pub use report::{OnSlowPoll, Probe, SlowPoll, SlowPolls, Usage};
+pub use rescue::Rescue;
 pub use scheduler::{Around, Config, Flavor, Handle, Hook, NameThread, WeakHandle};
 pub use task::{AbortHandle, Id, JoinError, JoinHandle, LocalSet};
 pub use watchman::{Watched, Watchman};

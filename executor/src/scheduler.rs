@@ -3,7 +3,7 @@
 //! ```text
 //!   wake, spawn ──► on a worker?  ── yes ─► LIFO slot; the displaced task ─► its deque ─► notify
 //!                        │ no                (woke itself: its deque)
-//!                        ▼
+//!                        ▼                   (caught as a hog: the hog lane, `rescue.md`)
 //!                    injector ─► notify; `urgent` if nobody is parked
 //! ```
 //!
@@ -31,14 +31,18 @@ use crate::block_on::Root;
 use crate::blocking::{self, Pool};
 use crate::context::{self, EnterGuard};
 use crate::idle::{Idle, Parked};
+use crate::lane::Lane;
+use crate::metrics::Counters;
 use crate::park::Park;
+use crate::report::{Probe, Reporter, SlowPolls};
+use crate::rescue::{Rescue, Stamp};
 use crate::slots::{SHUTDOWN, Seat, Slots};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::task::{
-    Cause, JoinHandle, Meta, Owned, Phase, Reason, Runnable, Schedule, Scheduled, contain,
+    Cause, JoinHandle, Meta, Owned, Phase, Polled, Reason, Runnable, Schedule, Scheduled, contain,
 };
 use crate::threads::{Gone, Threads};
-use crate::worker::{self, BLOCKER, POLLED, Worker};
+use crate::worker::{self, HOG, POLLED, Worker};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -51,8 +55,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// How many spare slots stand by for workers inside `block_in_place`. Beyond that, a worker that blocks is not replaced.
-const SPARES: usize = 128;
+/// How many spare slots stand by for workers that are stuck or inside `block_in_place`. Beyond that, a worker that blocks is not replaced.
+const SPARES: usize = Rescue::MAX_SPARES;
 /// How many threads may be guests at the same time; further ones block without running tasks.
 const GUESTS: usize = 8;
 
@@ -94,6 +98,12 @@ pub struct Config {
     pub keep_alive: Duration,
     /// The most threads that the blocking pool may have.
     pub max_blocking: usize,
+    /// How stuck workers are replaced; `None`: not at all. Only for [`Flavor::MultiThread`].
+    pub rescue: Option<Rescue>,
+    /// When and how slow polls are reported.
+    pub slow_polls: SlowPolls,
+    /// How to learn what another thread is doing, if that can be known.
+    pub probe: Option<Probe>,
     /// Runs at the start of each thread.
     pub on_thread_start: Option<Hook>,
     /// Runs at the end of each thread.
@@ -157,6 +167,9 @@ pub(crate) struct Shared {
     pub(crate) idle: Idle,
     /// Tasks from outside the workers.
     injector: Injector<Runnable>,
+    /// Tasks that come before those: the reactor thread woke them in the workers' stead, or they were found behind a stuck one. Fresh hogs
+    /// may lie in the injector, and a spare would catch one after the other first.
+    express: Injector<Runnable>,
     /// "Run an injected task first": set when tasks were injected while nobody was parked.
     urgent: CachePadded<AtomicBool>,
     /// The live tasks.
@@ -167,6 +180,14 @@ pub(crate) struct Shared {
     pub(crate) threads: Threads,
     /// The threads that run blocking closures.
     pub(crate) blocking: Pool,
+    /// The threads for tasks whose polls last too long.
+    pub(crate) lane: Lane,
+    /// Reports slow polls.
+    pub(crate) reporter: Reporter,
+    /// What happened outside of hot paths.
+    pub(crate) counters: Counters,
+    /// When the tasks that carry a time stamp were scheduled.
+    pub(crate) stamps: Mutex<Vec<Stamp>>,
     /// Threads inside `block_on` of a current-thread runtime that wait for its slot.
     pub(crate) seekers: Mutex<Vec<Arc<Root>>>,
     /// The process that the threads belong to: a forked child has none of them.
@@ -192,11 +213,7 @@ impl Schedule for Shared {
             Some(worker) if std::ptr::eq(&**worker.shared(), task.scheduler()) => {
                 worker.schedule(task.into_runnable(), cause);
             }
-            _ => {
-                // After the push the task may complete and the runtime end: hold on to it.
-                let shared = task.keep();
-                shared.inject(task.into_runnable());
-            }
+            _ => Shared::schedule_from_outside(task),
         });
     }
 
@@ -206,20 +223,53 @@ impl Schedule for Shared {
 
     #[inline]
     fn polled(&self, task: &Runnable) {
-        let blocker = if context::take_blocker() { BLOCKER } else { 0 };
-        if task.conduct() & POLLED == 0 || blocker != 0 {
-            task.set_conduct(task.conduct() | POLLED | blocker);
+        if task.conduct() & (POLLED | HOG) != POLLED {
+            self.judge(task);
         }
+    }
+
+    fn failed(&self, polled: Polled) {
+        let counter = if polled == Polled::Panicked {
+            &self.counters.panicked
+        } else {
+            &self.counters.aborted
+        };
+        // Relaxed: a counter.
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Shared {
+    /// Schedules a task on a thread that is no worker of its runtime.
+    // Out of line, so that the way of a worker is short enough to be inlined.
+    #[inline(never)]
+    fn schedule_from_outside(task: Scheduled<Shared>) {
+        // After the push the task may complete and the runtime end: hold on to it.
+        let shared = task.keep();
+        let task = task.into_runnable();
+        if context::stamps_injected() {
+            shared.stamp(&task);
+        }
+        if task.conduct() & HOG != 0 {
+            shared.push_hog(task);
+        } else {
+            shared.inject(task);
+        }
+    }
+
     /// Pushes a task where any worker can take it, and notifies one. The caller holds an `Arc`.
     pub(crate) fn inject(&self, task: Runnable) {
-        self.injector.push(task);
-        if !context::counted_in_batch() {
+        if context::counted_in_batch() {
+            self.express.push(task);
+        } else {
+            self.injector.push(task);
             self.injected();
         }
+    }
+
+    /// Pushes a task where the next worker takes it; the caller calls [`injected`](Shared::injected) afterwards.
+    pub(crate) fn inject_first(&self, task: Runnable) {
+        self.express.push(task);
     }
 
     /// Notifies for tasks that were just injected.
@@ -248,21 +298,33 @@ impl Shared {
         self.urgent.load(Ordering::Relaxed) && self.urgent.swap(false, Ordering::AcqRel)
     }
 
-    /// Takes one task from the injector; sets `urgent` again if it was `urgent` and more are there.
+    /// Takes one injected task, of those that come first if it is `urgent`; then sets `urgent` again if more are there.
     pub(crate) fn pop_injected(&self, urgent: bool) -> Option<Runnable> {
-        loop {
-            match self.injector.steal() {
-                Steal::Success(task) => {
-                    if urgent && !self.injector.is_empty() {
-                        // Ordering: as in `injected`.
-                        self.urgent.swap(true, Ordering::Release);
-                    }
-                    return Some(task);
-                }
-                Steal::Empty => return None,
-                Steal::Retry => {}
-            }
+        let (first, second) = if urgent {
+            (&self.express, &self.injector)
+        } else {
+            (&self.injector, &self.express)
+        };
+        let task = pop(first).or_else(|| pop(second))?;
+        if urgent && self.has_injected() {
+            // Ordering: as in `injected`.
+            self.urgent.swap(true, Ordering::Release);
         }
+        Some(task)
+    }
+
+    /// Takes a task that comes before those in the injector.
+    #[inline]
+    pub(crate) fn pop_express(&self) -> Option<Runnable> {
+        if self.express.is_empty() {
+            return None;
+        }
+        pop(&self.express)
+    }
+
+    /// Whether any task has been injected and not been taken.
+    pub(crate) fn has_injected(&self) -> bool {
+        !self.injector.is_empty() || !self.express.is_empty()
     }
 
     pub(crate) fn injector(&self) -> &Injector<Runnable> {
@@ -271,7 +333,7 @@ impl Shared {
 
     /// Whether any queue that others may take from has a task (idle.md, P3 and S2).
     pub(crate) fn has_work(&self) -> bool {
-        !self.injector.is_empty()
+        self.has_injected()
             || self
                 .slots
                 .live_from(0)
@@ -305,6 +367,7 @@ impl Shared {
         });
         self.drain_slots();
         self.drain_injector();
+        self.close_lane();
         // After the tasks, so that none of them sees a cancelled job.
         self.blocking.begin_shutdown();
     }
@@ -352,6 +415,7 @@ impl Shared {
             self.drain_injector();
             std::thread::yield_now();
         }
+        self.reporter.close();
         self.park.close();
     }
 }
@@ -384,11 +448,21 @@ impl Handle {
             slots: Slots::new(workers, spares, guests),
             idle: Idle::new(config.slots()),
             injector: Injector::new(),
+            express: Injector::new(),
             urgent: CachePadded::new(AtomicBool::new(false)),
             owned: Owned::new(4 * config.workers),
             park,
-            threads: Threads::new(workers),
+            threads: Threads::new(workers, config.slots()),
             blocking: Pool::new(blocking_config(&config, me)),
+            lane: match config.rescue {
+                Some(rescue) if rescue.lane > 0 => {
+                    Lane::new(rescue.lane, rescue.lane + rescue.spares)
+                }
+                _ => Lane::new(0, 0),
+            },
+            reporter: Reporter::new(config.slow_polls.clone()),
+            counters: Counters::default(),
+            stamps: Mutex::new(Vec::new()),
             seekers: Mutex::new(Vec::new()),
             process: std::process::id(),
             closing: AtomicBool::new(false),
@@ -505,7 +579,7 @@ impl Handle {
 
     /// The number of tasks in the injector.
     pub fn injector_depth(&self) -> usize {
-        self.shared.injector.len()
+        self.shared.injector.len() + self.shared.express.len()
     }
 
     /// Whether jobs of the blocking pool are queued or running.
@@ -534,8 +608,11 @@ impl Handle {
         self.shared.slots.is_live(slot)
     }
 
-    /// Whether every live slot is parked, so that nothing can become stuck or late.
+    /// Whether every live slot is parked and no hog is polled, so that nothing can become stuck or late.
     pub fn is_idle(&self) -> bool {
+        if self.shared.lane.is_busy() {
+            return false;
+        }
         // In this order: a slot that becomes live and parks in between must not make up for one that is awake.
         let parked = self.shared.idle.parked();
         self.shared.slots.count_live() <= parked
@@ -571,7 +648,11 @@ impl Handle {
 
     /// Makes a watchman over this executor's slots.
     pub fn watchman(&self) -> crate::Watchman {
-        crate::Watchman::new(Arc::downgrade(&self.shared), self.shared.slots.len())
+        crate::Watchman::new(&self.shared)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(crate) fn from_shared(shared: Arc<Shared>) -> Handle {
@@ -614,6 +695,17 @@ impl WeakHandle {
     /// The handle, unless the executor is gone.
     pub fn upgrade(&self) -> Option<Handle> {
         self.0.upgrade().map(Handle::from_shared)
+    }
+}
+
+/// Takes the first task of a queue.
+fn pop(queue: &Injector<Runnable>) -> Option<Runnable> {
+    loop {
+        match queue.steal() {
+            Steal::Success(task) => return Some(task),
+            Steal::Empty => return None,
+            Steal::Retry => {}
+        }
     }
 }
 

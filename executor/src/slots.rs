@@ -1,8 +1,8 @@
 //! Slots apart from threads: what a thread works with, and which slots are live.
 //!
-//! A *slot* holds everything that running tasks needs: a deque, a LIFO slot, an epoch line, and by its
+//! A *slot* holds everything that running tasks needs: a deque, a LIFO slot, an epoch line, counters, and by its
 //! index a timer shard and a parker in the driver. Threads take and leave slots: the workers, spare
-//! threads that stand in for a worker inside `block_in_place`, and the guest inside `block_on`.
+//! threads that stand in for a worker which is stuck or inside `block_in_place`, and the guest inside `block_on`.
 //! Nothing that a slot owns can be reached by one thread alone: others steal from the deque and, when the owner
 //! computes for long, from the LIFO slot.
 //!
@@ -13,11 +13,14 @@
 //! deque and the LIFO slot of a slot that is not live are empty** (its thread drains them to the injector
 //! before it clears the bit, and pushes nothing after).
 
+use crate::metrics::SlotCounters;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
-use crate::task::{AtomicRunnable, Runnable};
+use crate::task::{AtomicRunnable, Place, Runnable};
 use crossbeam_deque::{Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use std::fmt;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 /// Set in [`Slot::signal`]: the runtime shuts down.
 pub(crate) const SHUTDOWN: u32 = 1;
@@ -26,8 +29,14 @@ pub(crate) const STUCK: u32 = 2;
 
 /// What a thread works with.
 pub(crate) struct Slot {
-    /// Advanced by the owner before each poll (relaxed); the watchman compares.
+    /// Advanced by the owner before each poll (relaxed); the watchman compares. So it counts the polls, too, and times of dispatching.
     pub(crate) epoch: AtomicU64,
+    /// The word of the task that is polled, or that was polled last: whom to name if the epoch stands still. Written by the owner.
+    pub(crate) polling: AtomicU64,
+    /// The system's identity of the thread that serves the slot.
+    pub(crate) thread: AtomicU64,
+    /// How long the epoch has stood still.
+    pub(crate) stillness: Stillness,
     /// What others want the owner to look at before its next poll: SHUTDOWN, STUCK.
     pub(crate) signal: AtomicU32,
     /// The task to run next; stealable.
@@ -36,6 +45,8 @@ pub(crate) struct Slot {
     pub(crate) stealer: Stealer<Runnable>,
     /// The deque, while no thread serves the slot.
     deque: Mutex<Option<Deque<Runnable>>>,
+    /// What its threads have done; written by the owner. On lines of its own.
+    pub(crate) counters: CachePadded<SlotCounters>,
 }
 
 impl fmt::Debug for Slot {
@@ -52,17 +63,58 @@ impl Slot {
         let deque = Deque::new_fifo();
         Slot {
             epoch: AtomicU64::new(0),
+            polling: AtomicU64::new(Place::NONE.0),
+            thread: AtomicU64::new(0),
+            stillness: Stillness::default(),
             signal: AtomicU32::new(0),
             lifo: AtomicRunnable::new(),
             stealer: deque.stealer(),
             deque: Mutex::new(Some(deque)),
+            counters: CachePadded::default(),
         }
+    }
+
+    /// How many polls its threads have made; times of dispatching wakers count too.
+    pub(crate) fn polls(&self) -> u64 {
+        // Relaxed: a counter.
+        self.epoch.load(Ordering::Relaxed)
     }
 
     /// Sets `bit` in the signal word, and tells whether it was clear.
     pub(crate) fn raise(&self, bit: u32) -> bool {
         // Ordering: SeqCst, so that an unpark that follows cannot be seen before the bit.
         self.signal.fetch_or(bit, Ordering::SeqCst) & bit == 0
+    }
+}
+
+/// Since when an epoch has stood still, as the watchman has seen it and told those who list tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Stillness(AtomicU64);
+
+/// What [`Stillness`] counts from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Stillness {
+    /// Tells that it has stood still `since` then.
+    pub(crate) fn begin(&self, since: Instant) {
+        let nanos = since.saturating_duration_since(*START).as_nanos() as u64;
+        // Relaxed: a number by itself.
+        self.0.store(nanos.max(1), Ordering::Relaxed);
+    }
+
+    /// Tells that it moves.
+    pub(crate) fn end(&self) {
+        // Relaxed: a number by itself.
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// How long it has stood still at `now`; zero if it moves.
+    pub(crate) fn for_how_long(&self, now: Instant) -> Duration {
+        // Relaxed: a number by itself.
+        match self.0.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => now.saturating_duration_since(*START + Duration::from_nanos(since)),
+        }
     }
 }
 
@@ -78,8 +130,8 @@ pub(crate) enum Seat {
 /// All slots, and which of them are live.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    /// Never moves and never changes its length.
-    slots: Box<[CachePadded<Slot>]>,
+    /// Never changes its length. Each slot in an `Arc`, so that its owner reaches it without looking it up.
+    slots: Box<[Arc<CachePadded<Slot>>]>,
     /// One bit a slot. Written by read-modify-writes only.
     live: Box<[CachePadded<AtomicU64>]>,
     /// Slots that no thread has: for workers' stand-ins, and for guests.
@@ -94,7 +146,9 @@ impl Slots {
         let total = workers + spares + guests;
         let descending = |from: usize, to: usize| (from..to).rev().collect();
         Slots {
-            slots: (0..total).map(|_| CachePadded::new(Slot::new())).collect(),
+            slots: (0..total)
+                .map(|_| Arc::new(CachePadded::new(Slot::new())))
+                .collect(),
             live: (0..total.div_ceil(64))
                 .map(|_| CachePadded::new(AtomicU64::new(0)))
                 .collect(),
@@ -112,6 +166,11 @@ impl Slots {
 
     pub(crate) fn get(&self, slot: usize) -> &Slot {
         &self.slots[slot]
+    }
+
+    /// The slot itself, for its owner.
+    pub(crate) fn share(&self, slot: usize) -> Arc<CachePadded<Slot>> {
+        Arc::clone(&self.slots[slot])
     }
 
     /// Takes a slot that no thread has.

@@ -30,6 +30,10 @@ pub(crate) mod bug {
     pub(crate) const CELL_SLOT_RELAXED: Bug = Bug::named("cell_slot_relaxed");
     /// A task stays in the list of its scheduler although the list has been closed.
     pub(crate) const CELL_BIND_CLOSED: Bug = Bug::named("cell_bind_closed");
+    /// A task is looked at after the lock of its shard has been released.
+    pub(crate) const CELL_FIND_UNLOCKED: Bug = Bug::named("cell_find_unlocked");
+    /// A task's conduct changes by a load and a store.
+    pub(crate) const CELL_CONDUCT_STORED: Bug = Bug::named("cell_conduct_stored");
     /// A notifier looks at the counts without a fence after its push.
     pub(crate) const IDLE_NOTIFY_NO_FENCE: Bug = Bug::named("idle_notify_no_fence");
     /// A worker that parks does not look at the queues once more.
@@ -38,6 +42,12 @@ pub(crate) mod bug {
     pub(crate) const IDLE_FOUND_NO_RECHECK: Bug = Bug::named("idle_found_no_recheck");
     /// An unpark of an awake thread leaves no token.
     pub(crate) const PARKER_UNPARK_LOST: Bug = Bug::named("parker_unpark_lost");
+    /// The watchman writes a slot off without looking again whether it is still stuck.
+    pub(crate) const RESCUE_WRITE_OFF_UNCHECKED: Bug = Bug::named("rescue_write_off_unchecked");
+    /// A thread that comes back counts as active once more although it was not written off.
+    pub(crate) const RESCUE_COUNT_TWICE: Bug = Bug::named("rescue_count_twice");
+    /// A thread that was written off and then calls `block_in_place` is taken off the active ones twice.
+    pub(crate) const RESCUE_STEP_OUT_TWICE: Bug = Bug::named("rescue_step_out_twice");
     /// A blocking thread whose wait ran out retires although it was chosen for a job.
     pub(crate) const POOL_RETIRE_CHOSEN: Bug = Bug::named("pool_retire_chosen");
     /// A blocking job is accepted after the pool has been closed.

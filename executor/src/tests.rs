@@ -7,7 +7,7 @@ mod shutdown;
 mod tasks;
 
 use crate::sync::Mutex;
-use crate::{Config, Flavor, Gathered, Handle, JoinHandle, Park, ThreadPark};
+use crate::{Config, Flavor, Gathered, Handle, JoinHandle, Park, Rescue, SlowPolls, ThreadPark};
 use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::sync::Arc;
@@ -52,6 +52,17 @@ fn config(flavor: Flavor, workers: usize) -> Config {
         stack_size: None,
         keep_alive: Duration::from_secs(10),
         max_blocking: 8,
+        rescue: (flavor == Flavor::MultiThread).then_some(Rescue {
+            threshold: Rescue::THRESHOLD,
+            spares: Rescue::SPARES,
+            lane: workers,
+        }),
+        slow_polls: SlowPolls {
+            threshold: Duration::MAX,
+            report: Arc::new(|_| {}),
+            stack: None,
+        },
+        probe: None,
         on_thread_start: None,
         on_thread_stop: None,
         on_thread_park: None,

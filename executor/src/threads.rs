@@ -5,10 +5,10 @@
 //! the runtime waits for that; if it does not (a timeout, or a thread of the runtime itself), the last member to leave
 //! does the rest.
 //!
-//! *Active* members count towards the number of workers: a worker inside `block_in_place` is not active, and
-//! when it comes back it is active again only if there is room.
+//! *Active* members count towards the number of workers. A worker inside `block_in_place` is not active, and neither is one that the
+//! watchman has *written off* because it is stuck in a poll (`rescue.md`). When it comes back it is active again only if there is room.
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, bug};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -25,12 +25,15 @@ pub(crate) struct Threads {
     gone: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     /// Threads that serve a slot or may do so again.
     members: usize,
     /// Members that count towards the number of workers.
     active: usize,
+    /// The slots whose threads were written off and have not come back.
+    written_off: Box<[bool]>,
+    /// How many those are.
+    stuck: usize,
     /// Spares that wait for a slot.
     waiting: usize,
     /// Slots handed to waiting spares that have not woken up yet.
@@ -43,6 +46,30 @@ struct State {
     finishing: bool,
     /// To join at the end, so that no thread outlives its runtime.
     handles: Vec<JoinHandle<()>>,
+}
+
+/// What became of a slot that looks stuck.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WrittenOff {
+    /// Its thread no longer counts as active.
+    Now,
+    /// That was so before.
+    Before,
+    /// It is not stuck any more.
+    Not,
+    /// As many as may be are written off already.
+    TooMany,
+}
+
+/// What a thread finds that may have been written off.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Back {
+    /// It counts as active.
+    Active,
+    /// Another has taken its place.
+    Surplus,
 }
 
 /// How far the members have left.
@@ -68,13 +95,38 @@ impl fmt::Debug for Threads {
     }
 }
 
+impl State {
+    /// Whether `slot` was written off; it is not any more.
+    fn forget(&mut self, slot: usize) -> bool {
+        let before = std::mem::replace(&mut self.written_off[slot], false);
+        self.stuck -= usize::from(before);
+        before
+    }
+
+    fn activate(&mut self, workers: usize) -> Back {
+        if self.active >= workers {
+            return Back::Surplus;
+        }
+        self.active += 1;
+        Back::Active
+    }
+}
+
 impl Threads {
-    /// `workers` is how many are meant to be active.
-    pub(crate) fn new(workers: usize) -> Threads {
+    /// `workers` is how many are meant to be active; none may have a slot of `slots` or above.
+    pub(crate) fn new(workers: usize, slots: usize) -> Threads {
         Threads {
             state: Mutex::new(State {
+                members: 0,
                 active: workers,
-                ..State::default()
+                written_off: vec![false; slots].into(),
+                stuck: 0,
+                waiting: 0,
+                handed: VecDeque::new(),
+                closed: false,
+                orphaned: false,
+                finishing: false,
+                handles: Vec::new(),
             }),
             spares: Condvar::new(),
             gone: Condvar::new(),
@@ -82,12 +134,22 @@ impl Threads {
     }
 
     /// Starts a thread that is a member from now on, and must [`leave`](Threads::leave).
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses, and once the shutdown has begun: who waits for the members must know all of them.
     pub(crate) fn start(
         &self,
         builder: thread::Builder,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        self.join();
+        {
+            let mut state = self.state.lock();
+            if state.closed {
+                return Err(io::Error::other("the runtime shuts down"));
+            }
+            state.members += 1;
+        }
         let started = builder.spawn(body);
         let mut state = self.state.lock();
         match started {
@@ -157,21 +219,69 @@ impl Threads {
         slot
     }
 
-    /// One worker less is active; whether a spare should take its place.
-    pub(crate) fn deactivate(&self, workers: usize) -> bool {
+    /// R2: the watchman takes the thread of `slot` off the active ones, if it is `still_stuck` and fewer than `limit` are written off.
+    pub(crate) fn write_off(
+        &self,
+        slot: usize,
+        limit: usize,
+        still_stuck: impl FnOnce() -> bool,
+    ) -> WrittenOff {
         let mut state = self.state.lock();
+        if state.written_off[slot] {
+            return WrittenOff::Before;
+        }
+        if !still_stuck() && !bug::RESCUE_WRITE_OFF_UNCHECKED.is_on() {
+            return WrittenOff::Not;
+        }
+        if state.stuck >= limit {
+            return WrittenOff::TooMany;
+        }
+        state.written_off[slot] = true;
+        state.stuck += 1;
         state.active -= 1;
+        WrittenOff::Now
+    }
+
+    /// R4: the thread of `slot` is back from the poll in which it may have been written off.
+    pub(crate) fn report_back(&self, slot: usize, workers: usize) -> Back {
+        let mut state = self.state.lock();
+        if !state.forget(slot) && !bug::RESCUE_COUNT_TWICE.is_on() {
+            return Back::Active;
+        }
+        state.activate(workers)
+    }
+
+    /// The thread of `slot` is about to block, and says so; whether a spare should take its place.
+    pub(crate) fn step_out(&self, slot: usize, workers: usize) -> bool {
+        let mut state = self.state.lock();
+        // The watchman may have been first.
+        if !state.forget(slot) || bug::RESCUE_STEP_OUT_TWICE.is_on() {
+            state.active -= 1;
+        }
         !state.closed && state.active < workers
     }
 
     /// One worker more is active, if there is room.
     pub(crate) fn activate(&self, workers: usize) -> bool {
         let mut state = self.state.lock();
-        let room = state.active < workers;
-        if room {
-            state.active += 1;
-        }
-        room
+        state.activate(workers) == Back::Active
+    }
+
+    /// One more is active, a spare that is about to start, if there is room and no shutdown.
+    pub(crate) fn call_up(&self, workers: usize) -> bool {
+        let mut state = self.state.lock();
+        !state.closed && state.activate(workers) == Back::Active
+    }
+
+    /// A spare that was called up did not come.
+    pub(crate) fn call_off(&self) {
+        self.state.lock().active -= 1;
+    }
+
+    /// How many members are active, and how many are written off.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.active, state.stuck)
     }
 
     /// Lets the waiting spares go; for the shutdown.

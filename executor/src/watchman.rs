@@ -1,30 +1,63 @@
 //! Looks after slots whose thread is inside one poll for too long.
 //!
 //! The watchman is called once a period by a thread that runs no tasks (the reactor thread). A live slot that is not parked
-//! and whose epoch has not moved for [`STUCK_AFTER`] is *stuck*: its LIFO task, which only its own thread would
-//! run, goes to the injector, and a worker is notified for it and for what lies in the deque.
+//! and whose epoch has not moved for the threshold (2 ms) is *stuck*. Then, in the order of `rescue.md`:
 //!
-//! A parked worker's epoch stands still too; it holds nothing in its LIFO slot, so looking at it does no harm.
+//! 1. its LIFO task, which only its own thread would run, goes to the injector, and a worker is notified for it and for what lies
+//!    in the deque;
+//! 2. its task is marked, so that from now on it is polled in the hog lane;
+//! 3. its thread no longer counts as active, and a spare takes its place, unless some worker is parked;
+//! 4. when the poll has lasted for the (longer) threshold of reports, it is reported.
 //!
-//! **Cost.** One relaxed load a live slot and period. Nothing on the hot path but the epoch's store.
+//! A parked worker's epoch stands still too; it holds nothing in its LIFO slot, so looking at it does no harm. The threads of the lane are
+//! watched in the same way, for reports, and to find those that block.
+//!
+//! **Cost.** One relaxed load a live slot and period. Nothing on the hot path but two stores a poll.
 
+use crate::lane::Seat;
+use crate::report::{Polled, Probe, SlowPoll, Spot, Still, Usage};
 use crate::scheduler::Shared;
-use crate::slots::STUCK;
-use crate::sync::Ordering;
-use std::sync::Weak;
+use crate::slots::{STUCK, Slot};
+use crate::sync::{AtomicU64, Ordering};
+use crate::task::{Place, TaskRef};
+use crate::threads::WrittenOff;
+use crate::worker::HOG;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// How long an epoch must stand still before the slot counts as stuck. Longer than almost every poll of a well-behaved task,
-/// shorter than what a person, or a 5 ms hog's neighbour, notices.
+/// The threshold where there is no rescue: the LIFO task is moved all the same.
 const STUCK_AFTER: Duration = Duration::from_millis(2);
+/// How many threads of the lane are asked for their state at one look: each costs two small files, some 20 µs.
+const ASK: usize = 4;
 
-/// What the watchman remembers of one slot.
+/// What the watchman remembers of one slot or seat.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     /// The epoch at the last look.
     epoch: u64,
     /// Since when it has had that value.
     since: Instant,
+    /// What the thread had used when it was first seen to stand still.
+    usage: Option<Usage>,
+    /// Whether it was seen to stand still.
+    still: bool,
+    /// Whether it counts as stuck and its task is marked; in the lane, as blocked.
+    marked: bool,
+    /// Whether it has been reported.
+    reported: bool,
+}
+
+impl Seen {
+    fn new(epoch: u64, since: Instant) -> Seen {
+        Seen {
+            epoch,
+            since,
+            usage: None,
+            still: false,
+            marked: false,
+            reported: false,
+        }
+    }
 }
 
 /// The watchman's memory; one for each runtime.
@@ -33,7 +66,9 @@ pub struct Watchman {
     /// Weak: the thread that watches must not keep what it watches.
     shared: Weak<Shared>,
     /// One entry a slot.
-    seen: Box<[Seen]>,
+    slots: Box<[Seen]>,
+    /// One entry a seat of the lane.
+    seats: Box<[Seen]>,
 }
 
 /// What the watchman saw.
@@ -46,14 +81,12 @@ pub enum Watched {
 }
 
 impl Watchman {
-    pub(crate) fn new(shared: Weak<Shared>, slots: usize) -> Watchman {
-        let seen = Seen {
-            epoch: 0,
-            since: Instant::now(),
-        };
+    pub(crate) fn new(shared: &Arc<Shared>) -> Watchman {
+        let seen = Seen::new(0, Instant::now());
         Watchman {
-            shared,
-            seen: vec![seen; slots].into(),
+            slots: vec![seen; shared.slots.len()].into(),
+            seats: vec![seen; shared.lane.seats().len()].into(),
+            shared: Arc::downgrade(shared),
         }
     }
 
@@ -62,32 +95,239 @@ impl Watchman {
         let Some(shared) = self.shared.upgrade() else {
             return Watched::Calm;
         };
+        let rescue = shared.config.rescue;
+        let threshold = rescue.map_or(STUCK_AFTER, |rescue| rescue.threshold);
+        let guests = shared.config.guest_slots();
         let mut watched = Watched::Calm;
         let mut rescued = false;
         for index in shared.slots.live_from(0) {
             let slot = shared.slots.get(index);
-            let seen = &mut self.seen[index];
+            let seen = &mut self.slots[index];
             // Relaxed: compared with its own earlier value only.
             let epoch = slot.epoch.load(Ordering::Relaxed);
             if epoch != seen.epoch || shared.idle.is_parked(index) {
-                *seen = Seen { epoch, since: now };
+                if seen.still {
+                    slot.stillness.end();
+                }
+                *seen = Seen::new(epoch, now);
                 continue;
             }
-            watched = Watched::Standing;
-            if now.duration_since(seen.since) < STUCK_AFTER {
+            let standing = now.duration_since(seen.since);
+            if !seen.reported {
+                watched = Watched::Standing;
+            }
+            let polled = At {
+                spot: Spot::Slot(index),
+                epoch: &slot.epoch,
+                polling: &slot.polling,
+                thread: &slot.thread,
+            };
+            if !seen.still {
+                seen.still = true;
+                slot.stillness.begin(seen.since);
+                seen.usage = polled.usage(&shared);
+            }
+            if standing < threshold {
                 continue;
             }
-            slot.raise(STUCK);
             stuck(index);
+            // R1, at every look: the task may go on to wake others.
             if let Some(task) = slot.lifo.take() {
-                shared.injector().push(task);
+                shared.inject_first(task);
                 rescued = true;
             }
-            rescued |= !slot.stealer.is_empty() || !shared.injector().is_empty();
+            rescued |= !slot.stealer.is_empty() || shared.has_injected();
+            if !seen.marked {
+                seen.marked = true;
+                // Relaxed: a counter.
+                shared.counters.rescues.fetch_add(1, Ordering::Relaxed);
+                if shared.lane.is_open() {
+                    polled.mark(&shared, epoch);
+                }
+            }
+            if let Some(rescue) = rescue
+                && !guests.contains(&index)
+            {
+                write_off(&shared, index, slot, epoch, rescue.spares);
+            }
+            polled.report(&shared, seen, now);
         }
         if rescued {
             shared.injected();
         }
+        if rescue.is_some() && shared.idle.parked() == 0 {
+            // R3. One at a look.
+            shared.add_spare();
+        }
+        if shared.lane.is_busy() && self.look_at_lane(&shared, now, threshold) == Watched::Standing
+        {
+            watched = Watched::Standing;
+        }
         watched
+    }
+
+    /// Looks at the threads of the lane: for those that block, others go on with the queue.
+    fn look_at_lane(&mut self, shared: &Arc<Shared>, now: Instant, threshold: Duration) -> Watched {
+        let mut watched = Watched::Calm;
+        let mut asked = 0;
+        let is_short = shared.lane.is_short();
+        for (index, seat) in shared.lane.seats().iter().enumerate() {
+            let seat: &Seat = seat;
+            let seen = &mut self.seats[index];
+            // Relaxed: compared with its own earlier value only.
+            let epoch = seat.epoch.load(Ordering::Relaxed);
+            if epoch != seen.epoch || epoch.is_multiple_of(2) {
+                if seen.still {
+                    seat.stillness.end();
+                }
+                *seen = Seen::new(epoch, now);
+                continue;
+            }
+            if !seen.reported || is_short {
+                watched = Watched::Standing;
+            }
+            let polled = At {
+                spot: Spot::Lane(index),
+                epoch: &seat.epoch,
+                polling: &seat.polling,
+                thread: &seat.thread,
+            };
+            if !seen.still {
+                seen.still = true;
+                seat.stillness.begin(seen.since);
+                seen.usage = polled.usage(shared);
+            }
+            if now.duration_since(seen.since) < threshold {
+                continue;
+            }
+            if is_short && asked < ASK && !seen.marked {
+                asked += 1;
+                // Where the system does not tell, it may be blocked: more threads than cores do less harm than none that goes on.
+                if polled.usage(shared).is_none_or(|usage| usage.blocked) {
+                    seen.marked = true;
+                    let help = shared.lane.blocked(index, epoch);
+                    shared.help_lane(help);
+                }
+            }
+            polled.report(shared, seen, now);
+        }
+        watched
+    }
+}
+
+/// R2: the thread of a stuck slot no longer counts as active.
+fn write_off(shared: &Shared, index: usize, slot: &Slot, epoch: u64, limit: usize) {
+    let still_stuck = || {
+        // Relaxed: the owner takes the lock that we hold before it goes on from a poll in which it was written off. If this is an
+        // old value, the slot is written off for nothing, which its next turn sets right.
+        slot.epoch.load(Ordering::Relaxed) == epoch
+            && shared.slots.is_live(index)
+            && !shared.idle.is_parked(index)
+    };
+    match shared.threads.write_off(index, limit, still_stuck) {
+        WrittenOff::Now => {
+            slot.raise(STUCK);
+            // It may be about to park, and would not look at its signal before it is woken.
+            shared.park.unpark(index);
+        }
+        WrittenOff::Before | WrittenOff::Not | WrittenOff::TooMany => {}
+    }
+}
+
+/// A poll that stands still.
+struct At<'a> {
+    /// On which thread.
+    spot: Spot,
+    /// Counts its polls.
+    epoch: &'a AtomicU64,
+    /// The word of what is polled.
+    polling: &'a AtomicU64,
+    /// The system's identity of the thread.
+    thread: &'a AtomicU64,
+}
+
+impl At<'_> {
+    fn is_still(&self, epoch: u64) -> bool {
+        // Relaxed: compared with its own earlier value only.
+        self.epoch.load(Ordering::Relaxed) == epoch
+    }
+
+    fn place(&self) -> Place {
+        // Relaxed: it has stood still for a millisecond at least.
+        Place(self.polling.load(Ordering::Relaxed))
+    }
+
+    fn usage(&self, shared: &Shared) -> Option<Usage> {
+        let Probe { usage, .. } = shared.config.probe?;
+        // Relaxed: written when the thread took the slot.
+        usage(self.thread.load(Ordering::Relaxed))
+    }
+
+    /// The task, if the poll of `epoch` goes on and it is one.
+    fn find<R>(
+        &self,
+        shared: &Shared,
+        epoch: u64,
+        look: impl FnOnce(&TaskRef<'_>) -> R,
+    ) -> Option<R> {
+        let found = |task: &TaskRef<'_>| self.is_still(epoch).then(|| look(task));
+        shared.owned.find(self.place().0, found)?
+    }
+
+    /// From now on the task is polled in the lane.
+    fn mark(&self, shared: &Shared, epoch: u64) {
+        let marked = self.find(shared, epoch, |task| task.add_conduct(HOG));
+        if marked.is_some() {
+            // Relaxed: a counter.
+            shared.counters.hog_marks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Reports the poll, once it has lasted for long enough and was not reported before.
+    fn report(&self, shared: &Arc<Shared>, seen: &mut Seen, now: Instant) {
+        let so_far = now.duration_since(seen.since);
+        if seen.reported || so_far < shared.reporter.threshold() {
+            return;
+        }
+        seen.reported = true;
+        let usage = self.usage(shared);
+        let used = |usage: Usage| Some(usage.cpu.saturating_sub(seen.usage?.cpu));
+        let mut poll = SlowPoll {
+            id: None,
+            name: None,
+            location: None,
+            place: shared.name_of(self.spot),
+            so_far,
+            before: 0,
+            cpu: usage.and_then(used),
+            blocked: usage.map(|usage| usage.blocked),
+            suppressed: 0,
+            stack: None,
+            polled: match self.place() {
+                Place::ROOT => Polled::Root,
+                _ => Polled::Other,
+            },
+            ended: false,
+        };
+        self.find(shared, seen.epoch, |task| {
+            poll.id = Some(task.id());
+            poll.name = task.name().map(Into::into);
+            poll.location = Some(task.location());
+            poll.polled = Polled::Task;
+        });
+        let still = Still {
+            // Relaxed: written when the thread took the slot.
+            thread: self.thread.load(Ordering::Relaxed),
+            at: self.spot,
+            epoch: seen.epoch,
+        };
+        // Relaxed: counters.
+        shared.counters.slow_polls.fetch_add(1, Ordering::Relaxed);
+        if !shared.reporter.report(poll, Some(still), now, shared) {
+            shared
+                .counters
+                .reports_suppressed
+                .fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

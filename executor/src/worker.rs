@@ -2,8 +2,8 @@
 //!
 //! One turn of the loop, in this order:
 //!
-//! 1. every `event_interval` ticks, a look at the driver; every `injector_interval` ticks, one task of the
-//!    injector first, so that neither starves behind a full deque;
+//! 1. chores, when their time has come: every `event_interval` ticks, a look at the driver; every `injector_interval` ticks, one task of the
+//!    injector first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
 //! 2. the slot's signal word (shutdown, stuck) and the `urgent` flag: one relaxed load each;
 //! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector;
 //! 4. search: the other live slots in a random order, the injector, at last the LIFO slots of those who compute
@@ -16,18 +16,24 @@
 //! [`LONG_POLL`] on average does notify. A searcher takes from a LIFO slot only on its last attempt, and only if
 //! the owner's epoch has not moved for [`LIFO_PATIENCE`].
 //!
-//! **Cost of a turn** that runs a task of the LIFO slot: a store to the epoch line, two relaxed loads, a swap; of the deque:
-//! its pop. No clock read, no lock, no allocation.
+//! **Samples.** How long polls last and how long tasks wait to be polled is known from one turn in [`SAMPLE_INTERVAL`]: then the poll is timed, and
+//! the next task that this thread schedules gets a time stamp, kept beside the queue, and a mark that the thread which polls it finds.
+//!
+//! **Cost of a turn** that runs a task of the LIFO slot: two stores to the epoch line (the epoch, and whom it is about), three relaxed loads, a swap; of
+//! the deque: its pop. One countdown for all chores. No clock read, no lock, no allocation. Parking reads the clock twice, for the busy time.
 
 use crate::budget;
 use crate::context;
 use crate::idle::Left;
+use crate::metrics::bump;
 use crate::park::Gathered;
-use crate::scheduler::{Flavor, Handle, Shared, call_hook};
+use crate::scheduler::{Flavor, Shared, call_hook};
 use crate::slots::{SHUTDOWN, STUCK, Seat, Slot};
 use crate::sync::Ordering;
-use crate::task::{Cause, Reason, Runnable, contain};
+use crate::task::{Cause, Place, Polled, Reason, Runnable};
+use crate::threads::Back;
 use crossbeam_deque::{Steal, Worker as Deque};
+use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
@@ -41,16 +47,27 @@ const LIFO_STREAK: u8 = 3;
 /// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
 /// is sooner than a thread that must be woken first (5 to 50 µs).
 const LONG_POLL: Duration = Duration::from_micros(20);
-/// A window of the poll average begins after every so many times of parking (and at every look at the driver): the average
-/// changes slowly, and a clock read costs a twentieth of a system call.
+/// A window of the poll average begins after every so many times of parking (and at every look at the driver): one long poll should not
+/// be taken for a habit too often.
 const WINDOW_EVERY: u32 = 8;
 /// How long the owner's epoch must stand still before its LIFO slot is stolen from.
 const LIFO_PATIENCE: Duration = Duration::from_micros(5);
+
+/// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own.
+pub(crate) const SAMPLE_INTERVAL: u32 = 67;
 
 /// Set in a task's conduct once it has completed a poll.
 pub(crate) const POLLED: u8 = 1;
 /// Set in a task's conduct once it has called `block_in_place`.
 pub(crate) const BLOCKER: u8 = 2;
+/// Set in a task's conduct when it was caught in a poll that lasted too long: it belongs to the hog lane.
+pub(crate) const HOG: u8 = 4;
+/// Set in a task's conduct when the time of its being scheduled is known.
+pub(crate) const STAMPED: u8 = 8;
+/// Two bits in a task's conduct that count its short polls in the lane.
+pub(crate) const SHORT_POLLS: u8 = 16 | 32;
+/// One short poll.
+pub(crate) const ONE_SHORT: u8 = 16;
 
 /// What the thread that serves the slot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +86,8 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     /// The index of the slot it serves.
     slot: usize,
+    /// The slot itself.
+    own: Arc<CachePadded<Slot>>,
     /// What the thread is.
     role: Role,
     /// The owner's end of the slot's deque.
@@ -83,12 +102,15 @@ pub(crate) struct Worker {
     sent_away: Cell<usize>,
     /// Whether the slot was given up inside `block_in_place`.
     retired: Cell<bool>,
-    /// Turns until the next look at the driver, and until the injector comes first. Counted down: a division by a number that
-    /// is not known at compile time would cost as much as a queue operation.
-    look_in: Cell<u32>,
-    injector_in: Cell<u32>,
-    /// The last published epoch.
-    epoch: Cell<u64>,
+    /// Turns until the next chore.
+    chore_in: Cell<u32>,
+    /// Turns until each of them, as of the last chore. Counted down: a division by a number that is not known at compile time would cost as
+    /// much as a queue operation.
+    chores: Cell<Chores>,
+    /// The next task that is scheduled here gets a time stamp.
+    stamp_next: Cell<bool>,
+    /// Since when the thread has been awake.
+    active_since: Cell<Instant>,
     /// State of the xorshift generator that picks the first victim.
     random: Cell<u32>,
     /// When the present window of the poll average began, and the epoch then; `None` between two windows.
@@ -97,6 +119,30 @@ pub(crate) struct Worker {
     window_in: Cell<u32>,
     /// Whether polls lasted `LONG_POLL` on average in the last window.
     long_polls: Cell<bool>,
+}
+
+/// Turns until each chore, from the last one on.
+#[derive(Debug, Clone, Copy)]
+struct Chores {
+    /// How many turns there were between that chore and the next one.
+    span: u32,
+    /// Turns until the next look at the driver.
+    look: u32,
+    /// Turns until the injector comes first.
+    injector: u32,
+    /// Turns until a poll is timed.
+    sample: u32,
+}
+
+/// What the chores of a turn ask for.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Turn {
+    /// Go on.
+    Usual,
+    /// Go on, and time the poll.
+    Timed,
+    /// The turn is over.
+    Done,
 }
 
 impl fmt::Debug for Worker {
@@ -110,42 +156,12 @@ impl fmt::Debug for Worker {
 
 /// Starts a thread that serves `slot`, and later whatever slot it is handed.
 pub(crate) fn start_thread(shared: &Arc<Shared>, slot: usize) -> io::Result<()> {
-    // The user's function names it; std takes no zero byte.
-    let name = contain(|| (shared.config.thread_name)().replace('\0', "")).unwrap_or_default();
-    let mut builder = std::thread::Builder::new().name(name);
-    if let Some(stack_size) = shared.config.stack_size {
-        builder = builder.stack_size(stack_size);
-    }
     let owned = Arc::clone(shared);
-    shared
-        .threads
-        .start(builder, move || thread_main(&owned, slot))
-}
-
-fn thread_main(shared: &Arc<Shared>, slot: usize) {
-    /// Ends the membership, whatever happens; the shutdown waits for it.
-    struct Leave<'a>(&'a Shared);
-    impl Drop for Leave<'_> {
-        fn drop(&mut self) {
-            if self.0.threads.leave() {
-                self.0.finish_shutdown();
-            }
-        }
-    }
-
-    let _entered = Handle::from_shared(Arc::clone(shared)).enter();
-    let _member = context::set_member(shared);
-    let mut body = || {
-        // Inside the context: what is dropped at the end may spawn.
-        let _leave = Leave(shared);
-        call_hook(&shared.config.on_thread_start);
-        serve_slots(shared, slot);
-        call_hook(&shared.config.on_thread_stop);
-    };
-    match &shared.config.around {
-        Some(around) => around(&mut body),
-        None => body(),
-    }
+    shared.start_member(move || {
+        call_hook(&owned.config.on_thread_start);
+        serve_slots(&owned, slot);
+        call_hook(&owned.config.on_thread_stop);
+    })
 }
 
 /// Serves one slot after another until the shutdown, or until none is handed over for a while.
@@ -173,11 +189,26 @@ impl Worker {
         shared.park.adopt(slot);
         shared.slots.enliven(slot);
         shared.park.activated();
-        // Ordering: Relaxed, a slot's epoch is only compared with itself.
-        let epoch = shared.slots.get(slot).epoch.load(Ordering::Relaxed);
+        let own = shared.slots.share(slot);
+        let id = shared.config.probe.map_or(0, |probe| (probe.id)());
+        // Relaxed: for reports only.
+        own.thread.store(id, Ordering::Relaxed);
+        let config = &shared.config;
+        // The first sample half-way, so that it does not fall together with the rest while intervals are equal.
+        let sample = SAMPLE_INTERVAL / 2;
+        let chores = Chores {
+            span: config
+                .event_interval
+                .min(config.injector_interval)
+                .min(sample),
+            look: config.event_interval,
+            injector: config.injector_interval,
+            sample,
+        };
         Rc::new(Worker {
             shared: Arc::clone(shared),
             slot,
+            own,
             role,
             deque: shared.slots.take_deque(slot),
             streak: Cell::new(0),
@@ -185,9 +216,10 @@ impl Worker {
             dispatching: Cell::new(false),
             sent_away: Cell::new(0),
             retired: Cell::new(false),
-            look_in: Cell::new(shared.config.event_interval),
-            injector_in: Cell::new(shared.config.injector_interval),
-            epoch: Cell::new(epoch),
+            chore_in: Cell::new(chores.span),
+            chores: Cell::new(chores),
+            stamp_next: Cell::new(false),
+            active_since: Cell::new(Instant::now()),
             // Any odd number that differs between slots.
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
             window: Cell::new(None),
@@ -204,8 +236,9 @@ impl Worker {
         self.slot
     }
 
+    #[inline]
     pub(crate) fn own(&self) -> &Slot {
-        self.shared.slots.get(self.slot)
+        &self.own
     }
 
     // ---------------------------------------------------------------- where tasks go
@@ -213,20 +246,40 @@ impl Worker {
     /// A task was woken on this thread.
     #[inline]
     pub(crate) fn schedule(&self, task: Runnable, cause: Cause) {
-        if cause == Cause::Yielded {
+        let conduct = task.conduct();
+        if self.stamp_next.get() | (conduct & HOG != 0) {
+            self.schedule_marked(task, cause);
+        } else if cause == Cause::Yielded {
             // Behind everybody else. A task that yields alone is no news to others.
             let alone = self.deque.is_empty() && self.own().lifo.is_empty();
             self.deque.push(task);
             if !alone {
                 self.notify();
             }
-        } else if self.role == Role::Guest && (self.dispatching.get() || task.conduct() != POLLED) {
+        } else if self.role == Role::Guest
+            && (self.dispatching.get() || conduct & !STAMPED != POLLED)
+        {
             // A guest is bound to its root: it takes only what the root woke and what has been polled before.
             self.send_away(task);
         } else if self.dispatching.get() {
             self.deque.push(task);
         } else {
             self.push_lifo(task);
+        }
+    }
+
+    /// As `schedule`, for a task that gets a time stamp or belongs to the hog lane.
+    #[cold]
+    #[inline(never)]
+    fn schedule_marked(&self, task: Runnable, cause: Cause) {
+        if self.stamp_next.replace(false) {
+            self.shared.stamp(&task);
+        }
+        if task.conduct() & HOG != 0 {
+            self.shared.push_hog(task);
+        } else {
+            // No stamp is due any more, so this goes one step deep.
+            self.schedule(task, cause);
         }
     }
 
@@ -294,18 +347,14 @@ impl Worker {
     // ---------------------------------------------------------------- the loop
 
     fn run(&self) {
-        let config = &self.shared.config;
         // A local task comes between two urgent ones.
         let mut after_urgent = false;
         // A slot given up inside `block_in_place` is not touched any more.
         while !self.retired.get() {
-            if count_down(&self.look_in, config.event_interval) {
-                self.look_at_driver();
-            }
-            if count_down(&self.injector_in, config.injector_interval)
-                && let Some(task) = self.shared.pop_injected(false)
-            {
-                self.run_task(task);
+            let left = self.chore_in.get() - 1;
+            self.chore_in.set(left);
+            let turn = if left == 0 { self.chore() } else { Turn::Usual };
+            if turn == Turn::Done {
                 continue;
             }
             // Relaxed: raised with an unpark, or found a turn later.
@@ -318,12 +367,17 @@ impl Worker {
                 && let Some(task) = self.shared.pop_injected(true)
             {
                 after_urgent = true;
+                self.count_injected(1);
                 self.run_task(task);
                 continue;
             }
             after_urgent = false;
             if let Some(task) = self.next_local().or_else(|| self.pop_injected_batch()) {
-                self.run_task(task);
+                if turn == Turn::Timed {
+                    self.run_timed(task);
+                } else {
+                    self.run_task(task);
+                }
                 continue;
             }
             if let Some(task) = self.search() {
@@ -333,6 +387,45 @@ impl Worker {
             self.park();
         }
         self.stop_searching();
+    }
+
+    /// Does what is to be done every so many turns.
+    #[cold]
+    fn chore(&self) -> Turn {
+        let config = &self.shared.config;
+        let mut chores = self.chores.get();
+        chores.look -= chores.span;
+        chores.injector -= chores.span;
+        chores.sample -= chores.span;
+        let (look, inject, sample) = (chores.look == 0, chores.injector == 0, chores.sample == 0);
+        if look {
+            chores.look = config.event_interval;
+        }
+        if inject {
+            chores.injector = config.injector_interval;
+        }
+        if sample {
+            chores.sample = SAMPLE_INTERVAL;
+        }
+        chores.span = chores.look.min(chores.injector).min(chores.sample);
+        self.chores.set(chores);
+        self.chore_in.set(chores.span);
+        if look {
+            bump(&self.own.counters.looks, 1);
+            self.look_at_driver();
+        }
+        if inject && let Some(task) = self.shared.pop_injected(false) {
+            self.count_injected(1);
+            self.run_task(task);
+            if !sample {
+                return Turn::Done;
+            }
+        }
+        if sample {
+            self.stamp_next.set(true);
+            return Turn::Timed;
+        }
+        Turn::Usual
     }
 
     /// Deals with the signal word; `true` ends the loop.
@@ -347,24 +440,49 @@ impl Worker {
         self.own().signal.fetch_and(SHUTDOWN, Ordering::AcqRel);
         if signal & STUCK != 0 {
             self.long_polls.set(true);
+            let shared = &self.shared;
+            // R4. What lies in the slot is taken by others, or drained when the slot is left.
+            return self.role == Role::Worker
+                && shared.threads.report_back(self.slot, shared.config.workers) == Back::Surplus;
         }
         false
     }
 
     #[inline]
-    pub(crate) fn run_task(&self, task: Runnable) {
+    pub(crate) fn run_task(&self, task: Runnable) -> Polled {
         self.stop_searching();
-        self.advance_epoch();
-        // How the poll ended is the task's own business.
-        let _ = budget::with(|| task.run());
+        let place = Place(task.word());
+        if place.conduct() & STAMPED != 0 {
+            self.shared.take_stamp(&task);
+        }
+        self.publish(place);
+        budget::with(|| task.run())
     }
 
+    /// As `run_task`, for one poll in `SAMPLE_INTERVAL`.
+    #[cold]
+    pub(crate) fn run_timed(&self, task: Runnable) {
+        let word = task.word();
+        let start = Instant::now();
+        let polled = self.run_task(task);
+        self.shared
+            .sample(word, polled, start.elapsed(), self.next_random());
+    }
+
+    /// Says that what is polled now is `place`.
     #[inline]
+    pub(crate) fn publish(&self, place: Place) {
+        let own = self.own();
+        // Relaxed: for the watchman, who acts only on what has stood still for a millisecond.
+        own.polling.store(place.0, Ordering::Relaxed);
+        // Relaxed: the watchman and LIFO thieves compare it with an earlier value, nothing else; nobody else writes it.
+        let epoch = own.epoch.load(Ordering::Relaxed);
+        own.epoch.store(epoch + 1, Ordering::Relaxed);
+    }
+
+    /// Says that something else begins that may last: wakers, a hook.
     pub(crate) fn advance_epoch(&self) {
-        let epoch = self.epoch.get() + 1;
-        self.epoch.set(epoch);
-        // Relaxed: the watchman and LIFO thieves compare it with an earlier value, nothing else.
-        self.own().epoch.store(epoch, Ordering::Relaxed);
+        self.publish(Place::NONE);
     }
 
     /// The next task of the slot's own.
@@ -374,6 +492,7 @@ impl Worker {
             let streak = self.streak.get();
             if streak < LIFO_STREAK {
                 self.streak.set(streak + 1);
+                bump(&self.own.counters.lifo_hits, 1);
                 return Some(task);
             }
             self.deque.push(task);
@@ -387,14 +506,25 @@ impl Worker {
         !self.deque.is_empty() || !self.own().lifo.is_empty()
     }
 
+    fn count_injected(&self, tasks: u64) {
+        bump(&self.own.counters.injected, tasks);
+    }
+
     pub(crate) fn pop_injected_batch(&self) -> Option<Runnable> {
+        if let Some(task) = self.shared.pop_express() {
+            self.count_injected(1);
+            return Some(task);
+        }
         let injector = self.shared.injector();
         if injector.is_empty() {
             return None;
         }
         loop {
             match injector.steal_batch_and_pop(&self.deque) {
-                Steal::Success(task) => return Some(task),
+                Steal::Success(task) => {
+                    self.count_injected(1 + self.deque.len() as u64);
+                    return Some(task);
+                }
                 Steal::Empty => return None,
                 Steal::Retry => {}
             }
@@ -420,7 +550,11 @@ impl Worker {
                 }
                 let stealer = &self.shared.slots.get(victim).stealer;
                 match stealer.steal_batch_and_pop(&self.deque) {
-                    Steal::Success(task) => return Some(task),
+                    Steal::Success(task) => {
+                        bump(&self.own.counters.steals, 1);
+                        bump(&self.own.counters.stolen, 1 + self.deque.len() as u64);
+                        return Some(task);
+                    }
                     Steal::Empty => {}
                     Steal::Retry => contended = true,
                 }
@@ -455,6 +589,7 @@ impl Worker {
                 std::hint::spin_loop();
             };
             if !moved && let Some(task) = slot.lifo.take() {
+                bump(&self.own.counters.lifo_steals, 1);
                 return Some(task);
             }
         }
@@ -485,8 +620,10 @@ impl Worker {
     /// A look at the driver without sleeping.
     #[cold]
     pub(crate) fn look_at_driver(&self) {
-        self.measure_polls();
-        self.begin_window();
+        let now = Instant::now();
+        self.measure_polls(now);
+        self.begin_window(now);
+        self.count_busy(now);
         if self.shared.park.look(self.slot) == Gathered::Something {
             self.dispatch();
         }
@@ -510,26 +647,48 @@ impl Worker {
     }
 
     /// Closes a window of the poll average.
-    fn measure_polls(&self) {
+    fn measure_polls(&self, now: Instant) {
         let Some((since, epoch)) = self.window.take() else {
             return;
         };
-        let polls = self.epoch.get() - epoch;
+        let polls = self.epoch() - epoch;
         if polls == 0 {
             return;
         }
-        let now = Instant::now();
         let average = now.duration_since(since) / u32::try_from(polls).unwrap_or(u32::MAX);
         self.long_polls.set(average >= LONG_POLL);
     }
 
-    fn begin_window(&self) {
-        self.window.set(Some((Instant::now(), self.epoch.get())));
+    fn begin_window(&self, now: Instant) {
+        self.window.set(Some((now, self.epoch())));
+    }
+
+    fn epoch(&self) -> u64 {
+        // Relaxed: written by this thread.
+        self.own().epoch.load(Ordering::Relaxed)
+    }
+
+    /// Adds the time since the thread woke up to what it was busy.
+    pub(crate) fn count_busy(&self, now: Instant) {
+        let busy = now.duration_since(self.active_since.replace(now));
+        bump(&self.own.counters.busy_nanos, busy.as_nanos() as u64);
+    }
+
+    /// The thread is about to sleep.
+    pub(crate) fn count_park(&self, now: Instant) {
+        bump(&self.own.counters.parks, 1);
+        self.count_busy(now);
+    }
+
+    /// The thread has slept.
+    pub(crate) fn count_unpark(&self, now: Instant) {
+        self.active_since.set(now);
     }
 
     fn park(&self) {
         let shared = &*self.shared;
-        self.measure_polls();
+        let now = Instant::now();
+        self.measure_polls(now);
         if shared.config.on_thread_park.is_some() {
             // A user's hook may wake and spawn tasks: it runs before the last look at the queues, while the thread counts as
             // active.
@@ -540,6 +699,7 @@ impl Worker {
                 return;
             }
         }
+        self.count_park(now);
         let parked = shared.idle.park(self.slot, self.searching.replace(false));
         shared.after_parking(parked);
         let gathered = loop {
@@ -557,13 +717,15 @@ impl Worker {
                 break gathered;
             }
         };
+        let now = Instant::now();
+        self.count_unpark(now);
         shared.park.activated();
         if shared.config.on_thread_unpark.is_some() {
             self.stop_searching();
             call_hook(&shared.config.on_thread_unpark);
         }
         if count_down(&self.window_in, WINDOW_EVERY) {
-            self.begin_window();
+            self.begin_window(now);
         }
         if gathered == Gathered::Something {
             self.dispatch();
@@ -577,22 +739,12 @@ impl Worker {
     pub(crate) fn step_aside(&self) {
         let shared = &self.shared;
         self.stop_searching();
+        self.count_busy(Instant::now());
         shared.slots.retire(self.slot);
         self.drain_to_injector();
         shared.park.retire(self.slot);
-        if self.role != Role::Worker || !shared.threads.deactivate(shared.config.workers) {
-            return;
-        }
-        let Some(stand_in) = shared.free_slot(Seat::Worker) else {
-            return;
-        };
-        // Active from now on, not only when it has woken up.
-        let active = shared.threads.activate(shared.config.workers);
-        debug_assert!(active, "there is room: this thread has just made it");
-        if !shared.threads.hand_to_spare(stand_in) && start_thread(shared, stand_in).is_err() {
-            // No thread to be had: the others go on with one worker fewer until this one is back.
-            let _ = shared.threads.deactivate(shared.config.workers);
-            shared.slots.give_back(stand_in, Seat::Worker);
+        if self.role == Role::Worker && shared.threads.step_out(self.slot, shared.config.workers) {
+            shared.add_spare();
         }
     }
 
@@ -607,8 +759,11 @@ impl Worker {
         }
         shared.park.adopt(self.slot);
         shared.slots.enliven(self.slot);
+        self.count_unpark(Instant::now());
         shared.park.activated();
-        self.advance_epoch();
+        // Still the same poll, but what it did meanwhile must not count as standing still.
+        // Relaxed: written by this thread.
+        self.publish(Place(self.own().polling.load(Ordering::Relaxed)));
         true
     }
 
@@ -617,6 +772,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let slot = self.slot;
         if !self.retired.get() {
+            self.count_busy(Instant::now());
             shared.slots.retire(slot);
             self.drain_to_injector();
             shared.park.retire(slot);
@@ -628,6 +784,15 @@ impl Worker {
 
     pub(crate) fn flavor(&self) -> Flavor {
         self.shared.config.flavor
+    }
+
+    /// Marks the task that this thread polls as one that blocks its thread now and then.
+    pub(crate) fn mark_blocker(&self) {
+        // Relaxed: written by this thread.
+        let word = self.own().polling.load(Ordering::Relaxed);
+        self.shared
+            .owned
+            .find(word, |task| task.add_conduct(BLOCKER));
     }
 }
 

@@ -1,8 +1,11 @@
 //! Builds a runtime: what can be set, the defaults, and what is refused.
 
 use crate::driver::Driver;
+use crate::probe;
 use crate::runtime::{Handle, Runtime, charge};
-use executor::{Config, Flavor, Hook, NameThread};
+use executor::{
+    Config, Flavor, Hook, NameThread, OnSlowPoll, Probe, Rescue, SlowPoll, SlowPolls, Usage,
+};
 use std::fmt;
 use std::io;
 use std::num::NonZeroU64;
@@ -21,6 +24,12 @@ const INTERVAL: u32 = 61;
 const MAX_BLOCKING: usize = 512;
 /// Tokio's figure.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// The shortest rescue threshold: the watchman looks once a millisecond at most.
+const MIN_RESCUE: Duration = Duration::from_millis(1);
+/// The longest; nobody would call it a rescue any more.
+const MAX_RESCUE: Duration = Duration::from_secs(60);
+/// The most threads of the hog lane that compute; as for workers.
+const MAX_LANE: usize = MAX_WORKERS;
 /// Linux adds up to this much to a timed wait, 50 µs by default; `prctl(2)`, `PR_SET_TIMERSLACK`.
 const TIMER_SLACK_NANOS: u64 = 1_000;
 
@@ -63,6 +72,18 @@ pub struct Builder {
     guest: bool,
     /// Whether the clock starts paused.
     start_paused: bool,
+    /// Whether others take over from a worker that is stuck in a poll.
+    rescue: bool,
+    /// How long a poll lasts before they do.
+    rescue_threshold: Duration,
+    /// How many workers are replaced at a time.
+    rescue_spares: usize,
+    /// How many threads of the hog lane compute; `None`: as many as there are workers.
+    hog_lane: Option<usize>,
+    /// How long a poll lasts before it is reported.
+    slow_poll_threshold: Duration,
+    /// What is told of slow polls; `None`: a line on standard error.
+    on_slow_poll: Option<OnSlowPoll>,
     /// Hooks of the user's.
     on_start: Option<Hook>,
     on_stop: Option<Hook>,
@@ -81,6 +102,11 @@ impl fmt::Debug for Builder {
             .field("event_interval", &self.event_interval)
             .field("global_queue_interval", &self.injector_interval)
             .field("start_paused", &self.start_paused)
+            .field("rescue", &self.rescue)
+            .field("rescue_threshold", &self.rescue_threshold)
+            .field("rescue_spares", &self.rescue_spares)
+            .field("hog_lane", &self.hog_lane)
+            .field("slow_poll_threshold", &self.slow_poll_threshold)
             .finish_non_exhaustive()
     }
 }
@@ -100,6 +126,12 @@ impl Builder {
             lifo_slot: true,
             guest: true,
             start_paused: false,
+            rescue: true,
+            rescue_threshold: Rescue::THRESHOLD,
+            rescue_spares: Rescue::SPARES,
+            hog_lane: None,
+            slow_poll_threshold: SlowPolls::THRESHOLD,
+            on_slow_poll: None,
             on_start: None,
             on_stop: None,
             on_park: None,
@@ -229,6 +261,105 @@ impl Builder {
         self
     }
 
+    /// Sets whether other threads take over when a task computes or blocks for too long in one poll; they do by default.
+    ///
+    /// When a poll has lasted [`rescue_threshold`](Builder::rescue_threshold), the tasks that wait behind it move to other
+    /// threads, a spare thread takes the worker's place, and from then on the task is polled on threads of its own, the
+    /// *hog lane*, until four polls in a row were short (less than 500 µs). So sockets, timers and all other tasks go on. Switched off, the
+    /// tasks behind it still move to workers that are free, and slow polls are still reported; but if every worker is stuck, no task runs.
+    ///
+    /// A current-thread runtime has only one thread, and ignores this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = runtime::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+    /// runtime.block_on(async {
+    ///     // Should be in `spawn_blocking`, but does no harm.
+    ///     let bad = runtime::spawn(async { std::thread::sleep(Duration::from_millis(100)) });
+    ///     let good = runtime::spawn(async { 6 * 7 });
+    ///     assert_eq!(good.await.expect("no panic"), 42);
+    ///     assert!(!bad.is_finished());
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn rescue(&mut self, rescue: bool) -> &mut Self {
+        self.rescue = rescue;
+        self
+    }
+
+    /// Sets how long a poll lasts before others take over, 1 ms to 60 s; 2 ms by default.
+    ///
+    /// The watchman looks every 1 to 4 ms, so it takes up to 5 ms longer the first time. See [`rescue`](Builder::rescue).
+    pub fn rescue_threshold(&mut self, threshold: Duration) -> &mut Self {
+        self.rescue_threshold = threshold;
+        self
+    }
+
+    /// Sets how many workers may be replaced at a time because they are stuck, 0 to 128; 64 by default.
+    ///
+    /// It is also how many threads the hog lane may have on top of its width, for tasks that block. A spare that nobody needs
+    /// ends after [`thread_keep_alive`](Builder::thread_keep_alive). See [`rescue`](Builder::rescue).
+    pub fn rescue_spares(&mut self, spares: usize) -> &mut Self {
+        self.rescue_spares = spares;
+        self
+    }
+
+    /// Sets how many threads of the hog lane may compute at the same time, 0 to 1024; as many as there are workers by default.
+    ///
+    /// 0 means no lane: a task that was slow once is polled by workers again. See [`rescue`](Builder::rescue).
+    pub fn hog_lane(&mut self, threads: usize) -> &mut Self {
+        self.hog_lane = Some(threads);
+        self
+    }
+
+    /// Sets how long a poll lasts before it is reported; 10 ms by default, [`Duration::MAX`] for never.
+    ///
+    /// The report comes while the poll lasts, up to 4 ms late; on a current-thread runtime when it has ended, and not for every slow poll, see
+    /// [`on_slow_poll`](Builder::on_slow_poll).
+    pub fn slow_poll_threshold(&mut self, threshold: Duration) -> &mut Self {
+        self.slow_poll_threshold = threshold;
+        self
+    }
+
+    /// Calls a function for each report of a slow poll, instead of writing a line to standard error.
+    ///
+    /// Each slow poll is reported once, but at most five in a burst and one a second after that; how many were left out is told by the next
+    /// report. The function runs on a thread of its own, where it may block; its panic ends with the report. On a
+    /// current-thread runtime it runs on the thread inside `block_on`, after the poll; there polls are timed only now and then, so that it
+    /// may take a repeated slow poll some rounds to be found.
+    ///
+    /// With the feature `tracing` the default is an event of the level `WARN` instead. The default leaves out the future inside `block_on` of a multi-thread
+    /// runtime ([`SlowPoll::is_guest_root`]): while that blocks or computes, nobody waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let (sender, reports) = mpsc::channel();
+    /// let runtime = runtime::runtime::Builder::new_multi_thread()
+    ///     .on_slow_poll(move |poll| drop(sender.send(poll.location())))
+    ///     .build()?;
+    /// let line = line!() + 1;
+    /// runtime.spawn(async { std::thread::sleep(Duration::from_millis(50)) });
+    /// let culprit = reports.recv().expect("the poll is slow").expect("it is a task");
+    /// assert_eq!(culprit.line(), line);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_slow_poll<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&SlowPoll) + Send + Sync + 'static,
+    {
+        self.on_slow_poll = Some(Arc::new(f));
+        self
+    }
+
     /// Runs a function at the start of each thread of the runtime; a panic in it is reported and ends there.
     ///
     /// Not on threads that call `block_on`, nor on the reactor thread.
@@ -304,6 +435,20 @@ impl Builder {
             1,
             u32::MAX as usize,
         )?;
+        if !(MIN_RESCUE..=MAX_RESCUE).contains(&self.rescue_threshold) {
+            return Err(invalid(format!(
+                "rescue_threshold is {:?}, but must be from {MIN_RESCUE:?} to {MAX_RESCUE:?}",
+                self.rescue_threshold
+            )));
+        }
+        in_range("rescue_spares", self.rescue_spares, 0, Rescue::MAX_SPARES)?;
+        in_range("hog_lane", self.hog_lane.unwrap_or(0), 0, MAX_LANE)?;
+        if self.slow_poll_threshold < MIN_RESCUE {
+            return Err(invalid(format!(
+                "slow_poll_threshold is {:?}, but must be at least {MIN_RESCUE:?}",
+                self.slow_poll_threshold
+            )));
+        }
         if let Some(name) = self.fixed_name.as_ref().filter(|name| name.contains('\0')) {
             return Err(invalid(format!(
                 "thread_name is {name:?}, but must not contain a zero byte"
@@ -339,6 +484,23 @@ impl Builder {
             stack_size: self.stack_size,
             keep_alive: self.keep_alive,
             max_blocking: self.max_blocking,
+            rescue: (self.rescue && self.flavor == Flavor::MultiThread).then(|| Rescue {
+                threshold: self.rescue_threshold,
+                spares: self.rescue_spares,
+                lane: self.hog_lane.unwrap_or(workers),
+            }),
+            slow_polls: SlowPolls {
+                threshold: self.slow_poll_threshold,
+                report: self.on_slow_poll.clone().unwrap_or_else(default_report),
+                stack: STACK,
+            },
+            probe: Some(Probe {
+                id: probe::id,
+                usage: |id| {
+                    let (cpu, blocked) = probe::usage(id)?;
+                    Some(Usage { cpu, blocked })
+                },
+            }),
             on_thread_start: self.on_start.clone(),
             on_thread_stop: self.on_stop.clone(),
             on_thread_park: self.on_park.clone(),
@@ -392,6 +554,51 @@ impl Builder {
             }
         }
     }
+}
+
+/// How the stack of another thread is found out, if at all.
+#[cfg(not(feature = "stack-traces"))]
+const STACK: Option<fn(u64) -> Option<String>> = None;
+/// How the stack of another thread is found out, if at all.
+#[cfg(feature = "stack-traces")]
+const STACK: Option<fn(u64) -> Option<String>> =
+    Some(|id| crate::stack::capture(id, Duration::from_millis(10)));
+
+/// A line on standard error; that it cannot be written is nobody's business.
+#[cfg(not(feature = "tracing"))]
+fn default_report() -> OnSlowPoll {
+    use std::io::Write;
+    Arc::new(|poll| {
+        // A `main` that blocks or computes holds nobody up, and may be meant to.
+        if !poll.is_guest_root() {
+            drop(writeln!(io::stderr(), "runtime: {poll}"));
+        }
+    })
+}
+
+/// An event of the level `WARN`.
+#[cfg(feature = "tracing")]
+fn default_report() -> OnSlowPoll {
+    Arc::new(|poll| {
+        // A `main` that blocks or computes holds nobody up, and may be meant to.
+        if poll.is_guest_root() {
+            return;
+        }
+        let id = poll.id().map(|id| id.to_string());
+        let location = poll.location().map(ToString::to_string);
+        tracing::warn!(
+            target: "runtime::slow_poll",
+            task_id = id,
+            task_name = poll.name(),
+            spawn_location = location,
+            place = poll.place(),
+            so_far_ms = u64::try_from(poll.so_far().as_millis()).unwrap_or(u64::MAX),
+            blocked = poll.is_blocked(),
+            before = poll.before(),
+            suppressed = poll.suppressed(),
+            "{poll}"
+        );
+    })
 }
 
 /// Lets timed waits of this thread end on time; where the system refuses, they end a little later.

@@ -489,12 +489,15 @@ impl Watch for Watchman {
             };
         };
         let shards = executor.used_slots();
-        // A parked guest is not live, but sleeps until its own next deadline.
-        let is_served = |shard| executor.is_live(shard) || driver.parkers[shard].is_asleep();
         let mut stuck = Vec::new();
         let watched = self.watchman.look(now, |slot| stuck.push(slot));
+        // A parked guest is not live, but sleeps until its own next deadline. Who is stuck fires nothing.
+        let is_served = |shard: usize| {
+            (executor.is_live(shard) && !stuck.contains(&shard))
+                || driver.parkers[shard].is_asleep()
+        };
         let mut alert = watched == executor::Watched::Standing;
-        for slot in stuck {
+        for &slot in &stuck {
             // A thread that waits for I/O holds the lock, and is not stuck.
             if let Some(mut batch) = driver.batches[slot].try_lock()
                 && !batch.wakers.is_empty()

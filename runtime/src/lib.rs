@@ -44,13 +44,13 @@
 //!
 //! Each worker has a queue of its own and steals from the others when it is out of work. An idle worker waits for I/O itself, so
 //! that a lone connection pays no hand-over between threads; when all workers are busy, a separate reactor thread takes that duty
-//! over, fires overdue timers, and rescues tasks that are stuck behind one that computes for too long. Every worker has its own
+//! over, fires overdue timers, and sees to it that other threads go on where a task computes or blocks for too long ([`Builder::rescue`]). Every worker has its own
 //! timer wheel, with a resolution of 16 µs. An idle process makes no system call at all.
 //!
 //! # Features
 //!
 //! `macros`, `net`, `time`, `signal` and `io-std` are on by default; `futures-io` and `hyper` make the streams implement the
-//! traits of those crates.
+//! traits of those crates. `tracing` turns reports of slow polls into events of that crate, `stack-traces` adds the stack of the stuck thread (Linux).
 
 #![deny(unsafe_code)]
 
@@ -59,9 +59,12 @@ mod driver;
 pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
+mod probe;
 pub mod runtime;
 #[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(feature = "stack-traces")]
+mod stack;
 pub mod sync;
 pub mod task;
 #[cfg(feature = "time")]
@@ -71,7 +74,8 @@ pub mod time;
 pub mod hyper;
 
 pub use runtime::{
-    Builder, EnterGuard, Handle, Runtime, RuntimeFlavor, RuntimeMetrics, TryCurrentError, block_on,
+    Builder, EnterGuard, Handle, Runtime, RuntimeFlavor, RuntimeMetrics, SlowPoll, TryCurrentError,
+    block_on,
 };
 pub use task::spawn;
 

@@ -1,8 +1,10 @@
 //! The runtime itself: start it, enter it, drive a future on it, end it.
 
 pub use crate::builder::Builder;
+pub use executor::SlowPoll;
 
 use crate::driver::Driver;
+use crate::task::TaskList;
 use executor::Flavor;
 use std::error::Error;
 use std::fmt;
@@ -244,6 +246,24 @@ impl Handle {
             Ok(handle) => handle,
             Err(_) => panic!("{NO_RUNTIME}"),
         }
+    }
+
+    /// Returns the tasks of this runtime that have not completed: who they are, what they are doing, where they were spawned.
+    ///
+    /// The list is a copy; tasks come and go while it is made, a batch at a time, so that no spawn waits for long. It takes some
+    /// 0.1 µs a task. Tasks of a [`LocalSet`](crate::task::LocalSet) and closures of `spawn_blocking` are not in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # runtime::block_on(async {
+    /// runtime::spawn(std::future::pending::<()>());
+    /// println!("{}", runtime::Handle::current().tasks());
+    /// # assert_eq!(runtime::Handle::current().tasks().len(), 1);
+    /// # });
+    /// ```
+    pub fn tasks(&self) -> TaskList {
+        TaskList::new(self.executor.tasks())
     }
 
     /// Returns the handle of the runtime that the calling thread is in.

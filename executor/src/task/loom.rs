@@ -36,7 +36,18 @@ impl Schedule for Queue {
     fn owned(&self) -> &Owned<Queue> {
         &self.owned
     }
+
+    fn polled(&self, task: &Runnable) {
+        if task.conduct() & POLLED == 0 {
+            task.add_conduct(POLLED);
+        }
+    }
 }
+
+/// A task's conduct once it has been polled.
+const POLLED: u8 = 1;
+/// What a watchman adds to it.
+const MARK: u8 = 2;
 
 impl Queue {
     fn new() -> Arc<Queue> {
@@ -487,6 +498,112 @@ fn join_drop_vs_abort_vs_run() {
         drop(handle);
         other.join().unwrap();
         third.join().unwrap();
+        queue.finish();
+    });
+}
+
+/// Counts over all executions of a model, to see that what was to be explored did happen.
+#[derive(Default)]
+struct Happened(std::sync::atomic::AtomicUsize);
+
+impl Happened {
+    fn count(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn did(&self) -> bool {
+        self.0.load(Relaxed) > 0
+    }
+}
+
+#[test]
+fn find_vs_completion_and_reuse() {
+    // It does not find the first task, or finds it.
+    let outcomes: Arc<[Happened; 2]> = Arc::default();
+    let counted = outcomes.clone();
+    model(move || {
+        let queue = Queue::new();
+        // Without handles and wakers: the end of the poll frees the cell, and the second task gets its place.
+        let (handle, first) = queue.bind(async { Track::new(()) });
+        drop(handle);
+        let first = first.expect("the list is open");
+        let (id, word) = (first.id(), first.word());
+        let watchman = {
+            let queue = queue.clone();
+            let look = |task: &TaskRef<'_>| {
+                task.add_conduct(MARK);
+                task.id()
+            };
+            thread::spawn(move || queue.owned.find(word, look))
+        };
+        assert_eq!(first.run(), Polled::Completed);
+        let (handle, second) = queue.bind(async { Track::new(()) });
+        drop(handle);
+        let second = second.expect("the list is open");
+        assert_eq!(
+            word::index(second.word()),
+            word::index(word),
+            "the place is reused"
+        );
+        assert_eq!(second.conduct(), 0);
+        assert_eq!(second.run(), Polled::Completed);
+        let found = watchman.join().unwrap();
+        assert!(
+            found.is_none() || found == Some(id),
+            "and the second task not taken for the first"
+        );
+        counted[usize::from(found.is_some())].count();
+        queue.finish();
+    });
+    assert!(outcomes.iter().all(Happened::did), "both");
+}
+
+#[test]
+fn mark_vs_the_end_of_the_first_poll() {
+    let outcomes: Arc<[Happened; 2]> = Arc::default();
+    let counted = outcomes.clone();
+    model(move || {
+        let queue = Queue::new();
+        let gate = Gate::new();
+        let handle = queue.spawn(through(&gate));
+        let word = queue.tasks.lock()[0].word();
+        let watchman = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.owned.find(word, |task| task.add_conduct(MARK)))
+        };
+        assert_eq!(queue.run(), Some(Polled::Pending));
+        let is_marked = watchman.join().unwrap().is_some();
+        counted[usize::from(is_marked)].count();
+        gate.take().wake();
+        let conduct = queue.tasks.lock()[0].conduct();
+        let expected = if is_marked { POLLED | MARK } else { POLLED };
+        assert_eq!(conduct, expected, "neither change is lost");
+        drop(handle);
+        queue.finish();
+    });
+    assert!(outcomes.iter().all(Happened::did), "both");
+}
+
+#[test]
+fn list_vs_completion() {
+    model(|| {
+        let queue = Queue::new();
+        let first = queue.spawn(async { Track::new(()) });
+        let second = queue.spawn(std::future::pending::<()>());
+        let (gone, stays) = (first.id(), second.id());
+        drop(first);
+        let lister = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                let mut seen = Vec::new();
+                queue.owned.for_each(|task| seen.push(task.id));
+                seen
+            })
+        };
+        queue.drain();
+        let seen = lister.join().unwrap();
+        assert!(seen == [gone, stays] || seen == [stays], "{seen:?}");
+        drop(second);
         queue.finish();
     });
 }

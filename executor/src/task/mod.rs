@@ -15,7 +15,8 @@
 //!
 //! [`state`] holds the flags, their phases and every transition; [`raw`] the layout and what happens in each phase;
 //! [`waker`] the waker's vtable; [`runnable`] the right to poll; [`slot`] one atomic place for a runnable; [`join`] the
-//! handles; [`owned`] the lists of live tasks; [`error`](mod@error) and [`id`](mod@id) what their names say.
+//! handles; [`owned`] the lists of live tasks; [`word`] where in its list a task is, and how it behaves; [`estimate`]
+//! and [`born`] what is remembered of it in a few bytes; [`error`](mod@error) and [`id`](mod@id) what their names say.
 //!
 //! # Rules
 //!
@@ -41,6 +42,9 @@
 //! - **T7, threads.** Either the future and its output are `Send`, or whoever bound the task has promised that its
 //!   runnable stays on one thread. The output of the latter leaves through a `JoinHandle` which is `Send` only if the
 //!   output is. Nothing else in a cell cares for threads: a cell that is freed has an empty stage (T2).
+//! - **T8, looks.** A task in a list is not complete, and it leaves under its shard's lock. So whoever holds that lock
+//!   may look at the header of each task in the shard, even of one that is being polled, but takes no pointer away. What
+//!   is changed under the lock may be read, or changed as well, by the polling thread: it is atomic.
 //!
 //! # Contract
 //!
@@ -58,8 +62,10 @@
 
 #![allow(unsafe_code)]
 
+mod born;
 mod contain;
 mod error;
+mod estimate;
 mod id;
 mod join;
 mod local;
@@ -70,6 +76,7 @@ mod slot;
 mod state;
 mod unconstrained;
 mod waker;
+mod word;
 
 #[cfg(all(test, rt_loom))]
 mod loom;
@@ -89,10 +96,11 @@ pub use id::{Id, id, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub(crate) use local::is_running as is_local_set_running;
 pub use local::{LocalEnterGuard, LocalSet, spawn_local, spawn_local_at};
-pub(crate) use owned::{Owned, Phase};
-pub(crate) use runnable::{Runnable, Scheduled};
+pub(crate) use owned::{Owned, Phase, TaskInfo, TaskRef};
+pub(crate) use runnable::{Polled, Runnable, Scheduled};
 pub(crate) use slot::AtomicRunnable;
 pub use unconstrained::{Unconstrained, unconstrained};
+pub(crate) use word::Place;
 
 /// Futures larger than this are boxed before they go into a cell, so that spawning them does not copy them from stack
 /// frame to stack frame. The same limit as Tokio's in release builds.
@@ -114,9 +122,13 @@ pub(crate) trait Schedule: Send + Sync + Sized + 'static {
     fn owned(&self) -> &Owned<Self>;
 
     /// Called on the polling thread after each poll that was not ready, while no other thread can poll the task yet:
-    /// the last chance to look at it or to set its conduct.
+    /// the last chance to look at it or to change its conduct.
     #[inline(always)]
     fn polled(&self, _task: &Runnable) {}
+
+    /// Called when a task ends without an output, because it panicked or was cancelled.
+    #[inline(always)]
+    fn failed(&self, _polled: Polled) {}
 }
 
 /// Why a runnable is scheduled.
@@ -165,7 +177,7 @@ where
     T: Send + 'static,
 {
     let job = Job(Some(closure));
-    let task = raw::RawTask::allocate::<_, raw::Unlisted>(job, std::ptr::null(), meta, 0);
+    let task = raw::RawTask::allocate::<_, raw::Unlisted>(job, std::ptr::null(), meta);
     // SAFETY: the cell is new; one of its two references is the handle's (T1), the types are those of the closure (T6).
     let handle = unsafe { JoinHandle::from_raw(task) };
     // SAFETY: the cell is new and scheduled, so the runnable exists and is ours (T3).

@@ -16,7 +16,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
@@ -24,19 +24,18 @@ use super::join::JoinHandle;
 use super::raw::{Header, RawTask};
 use super::runnable::Runnable;
 use super::state::{Snapshot, Wakeup};
+use super::word::{self, NOWHERE};
 use super::{BOX_LIMIT, Id, Listed, Meta, Schedule};
 use crate::sync::{AtomicPtr, AtomicUsize, Mutex, Ordering, bug};
 
 use Ordering::{AcqRel, Acquire, Release};
 
-/// The index of a task that is in no list.
-pub(super) const NOWHERE: u32 = u32::MAX;
-
-/// The most shards a list can have: the header keeps the number in 16 bits.
+/// The most shards a list can have: the word of a task keeps the number in 16 bits, and [`Place`](super::Place) uses
+/// numbers beyond this.
 const MAX_SHARDS: usize = 1 << 15;
 
-/// How many tasks `cancel_all` takes out of a shard under one hold of its lock. A guess.
-const CANCEL_BATCH: usize = 128;
+/// How many places of a shard are gone through under one hold of its lock. A guess.
+const BATCH: usize = 128;
 
 /// An empty shard gives its memory back if it had room for more than this.
 const KEEP_CAPACITY: usize = 1024;
@@ -57,33 +56,58 @@ pub(crate) struct Owned<S> {
 #[derive(Default)]
 struct Shard {
     /// Tasks, and between them a chain of free places.
-    places: Vec<Place>,
+    places: Vec<Entry>,
     /// The first free place, or the end of `places`.
     free: u32,
     /// How many places hold a task.
     tasks: usize,
+    /// How many tasks were ever put in.
+    spawned: u64,
     /// Whether new tasks are refused.
     is_closed: bool,
 }
 
 /// A task, or, with the lowest bit set, the index of the next free place. Headers have an even address.
 #[derive(Clone, Copy)]
-struct Place(*mut Header);
+struct Entry(*mut Header);
 
 // SAFETY: a shard only carries the pointers; what is done with them is made for several threads (T7).
 unsafe impl Send for Shard {}
 
-/// What can be told of a live task.
+/// A live task, as seen by someone who holds its shard's lock.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskRef<'a> {
+    /// The header, which stays as long as the lock is held (T8).
+    header: &'a Header,
+}
+
+/// What was true of a live task at one moment.
 #[derive(Debug)]
-pub(crate) struct TaskInfo<'a> {
+pub(crate) struct TaskInfo {
     /// Its identity.
     pub(crate) id: Id,
     /// What the user calls it.
-    pub(crate) name: Option<&'a str>,
+    pub(crate) name: Option<Box<str>>,
     /// Who spawned it.
     pub(crate) location: &'static Location<'static>,
-    /// What it is doing at this moment.
+    /// What it was doing.
     pub(crate) phase: Phase,
+    /// Its word: compared by [`Place::is_same`](super::Place::is_same) with what a slot publishes, it tells who polls
+    /// it.
+    pub(crate) word: u64,
+    /// How long ago its first poll was over, to 16 ms; `None` before that.
+    pub(crate) age: Option<Duration>,
+    /// About how many of its polls had been sampled.
+    pub(crate) sampled_polls: u64,
+    /// About how long the sampled polls took.
+    pub(crate) sampled_busy: Duration,
+}
+
+impl TaskInfo {
+    /// The scheduler's bits, see [`Runnable::conduct`].
+    pub(crate) fn conduct(&self) -> u8 {
+        word::conduct(self.word)
+    }
 }
 
 /// What a live task is doing.
@@ -173,18 +197,18 @@ impl<S: Schedule> Owned<S> {
     {
         let shard = hint & (self.shards.len() - 1);
         let scheduler = self.scheduler();
-        // At most 15 bits, see MAX_SHARDS.
-        let number = shard as u16;
         let task = if const { size_of::<F>() > BOX_LIMIT } {
-            RawTask::allocate::<_, Listed<S>>(Box::pin(future), scheduler, meta, number)
+            RawTask::allocate::<_, Listed<S>>(Box::pin(future), scheduler, meta)
         } else {
-            RawTask::allocate::<_, Listed<S>>(future, scheduler, meta, number)
+            RawTask::allocate::<_, Listed<S>>(future, scheduler, meta)
         };
         // SAFETY: the cell is new; one of its two references is the handle's (T1), the types agree (T6).
         let handle = unsafe { JoinHandle::from_raw(task) };
         // SAFETY: the cell is new and scheduled, so the runnable exists and is ours (T3).
         let runnable = unsafe { Runnable::from_raw(task) };
-        let is_bound = self.shards[shard].lock().insert(task);
+        // At most 15 bits, see MAX_SHARDS.
+        let number = shard as u16;
+        let is_bound = self.shards[shard].lock().insert(task, number);
         if is_bound {
             return (handle, Some(runnable));
         }
@@ -196,6 +220,15 @@ impl<S: Schedule> Owned<S> {
     /// How many tasks are live.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().tasks).sum()
+    }
+
+    /// How many tasks are live, and how many were ever put in.
+    pub(crate) fn count(&self) -> (u64, u64) {
+        let counts = self.shards.iter().map(|shard| {
+            let shard = shard.lock();
+            (shard.tasks as u64, shard.spawned)
+        });
+        counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
     }
 
     /// Whether no task is live.
@@ -223,36 +256,88 @@ impl<S: Schedule> Owned<S> {
     ///
     /// Each that waits for a wake becomes a runnable, which `end` is to run or drop; the others are ended by whoever
     /// holds theirs. `end` is called outside of all locks. To get hold of every task, close the list first.
-    pub(crate) fn cancel_all(&self, mut end: impl FnMut(Runnable)) {
+    pub(crate) fn cancel_all(&self, end: impl FnMut(Runnable)) {
+        let cancel = |task: RawTask, header: &Header| {
+            // SAFETY: if so, we made the runnable (T3).
+            (header.state.abort() == Wakeup::Submit).then(|| unsafe { Runnable::from_raw(task) })
+        };
+        self.in_batches(cancel, end);
+    }
+
+    /// Tells `each` of every live task, outside of all locks.
+    ///
+    /// A shard is locked for at most 128 of its places at a time, so a list of a million tasks delays no spawn for
+    /// long. What is told is true of the moment at which it was copied, and that is another one for other tasks. A task
+    /// that lives throughout the call is told once; one that begins or ends meanwhile, once or not at all. So two tasks
+    /// may seem to run at the same time on one thread, or none although the thread was busy all along.
+    pub(crate) fn for_each(&self, each: impl FnMut(TaskInfo)) {
+        let now = Instant::now();
+        let copy = |_, header: &Header| Some(TaskRef { header }.info(now));
+        self.in_batches(copy, each);
+    }
+
+    /// Goes through the tasks: what `take` makes of each, under its shard's lock, goes to `each`, outside of the lock.
+    fn in_batches<T>(&self, take: impl Fn(RawTask, &Header) -> Option<T>, mut each: impl FnMut(T)) {
         let mut batch = Vec::new();
         for shard in &self.shards {
             let mut next = 0;
             loop {
-                let more = shard.lock().cancel_from(&mut next, &mut batch);
-                batch.drain(..).for_each(&mut end);
-                if !more {
+                let shard = shard.lock();
+                let rest = shard.places.get(next..).unwrap_or_default();
+                let tasks = rest.iter().take(BATCH).filter_map(|place| place.task());
+                batch.extend(tasks.filter_map(|task| {
+                    // SAFETY: we hold the shard's lock (T8).
+                    take(task, unsafe { task.header() })
+                }));
+                let has_more = rest.len() > BATCH;
+                drop(shard);
+                batch.drain(..).for_each(&mut each);
+                if !has_more {
                     break;
                 }
+                next += BATCH;
             }
         }
     }
 
-    /// Shows every live task to `look`, which must not spawn, wake or end tasks: it runs under a shard's lock.
-    pub(crate) fn for_each(&self, mut look: impl FnMut(TaskInfo<'_>)) {
-        for shard in &self.shards {
-            let shard = shard.lock();
-            for task in shard.places.iter().filter_map(|place| place.task()) {
-                // SAFETY: a task in the list is not complete, so the executor's reference keeps it (T1); it cannot
-                // leave while we have the lock.
-                let header = unsafe { task.header() };
-                look(TaskInfo {
-                    id: header.id,
-                    name: header.name(),
-                    location: header.location,
-                    phase: Phase::of(header.state.load()),
-                });
-            }
-        }
+    /// Shows `look` the task with this `word`, if it is in the list and is being polled. Locks its shard: for cold
+    /// paths.
+    ///
+    /// `look` runs under the lock: it must not spawn, wake or end tasks, nor drop foreign values.
+    ///
+    /// **Which task?** Places in the list are reused. The task that is seen has the word, so it is the one that had the
+    /// word when it was read, or else that one has ended and by a chance of 1 in 128 this one is taken for it. It is
+    /// also not known whether the poll is the same: a word that a thread has published stays there until that thread
+    /// publishes another. So the caller looks once more afterwards whether that thread is still in the poll that it was
+    /// in. Even then the task may have left its list before it was looked up, as it does shortly before its last poll
+    /// ends. Hence what is done here must be harmless to any task.
+    ///
+    /// `None` as well for the words of jobs and for the numbers in [`Place`](super::Place) that are no words.
+    #[cold]
+    pub(crate) fn find<R>(&self, word: u64, look: impl FnOnce(&TaskRef<'_>) -> R) -> Option<R> {
+        self.look_up(word, |task| {
+            (task.phase() == Phase::Running).then(|| look(task))
+        })?
+    }
+
+    /// Notes a poll of the task with this `word` that took `busy`, in whatever phase it is now.
+    ///
+    /// Locks the task's shard: for one poll in many. `random` is a number of which all values are equally likely. If
+    /// the task has ended since, nothing happens, or, in 1 of 128 cases in which its place is another's by now, that
+    /// one gets the sample.
+    #[cold]
+    pub(crate) fn sample(&self, word: u64, busy: Duration, random: u32) {
+        self.look_up(word, |task| task.sample(busy, random));
+    }
+
+    /// Shows `look` the task at the place that `word` names, if there is one.
+    fn look_up<R>(&self, word: u64, look: impl FnOnce(&TaskRef<'_>) -> R) -> Option<R> {
+        let shard = self.shards.get(usize::from(word::shard(word)))?.lock();
+        let task = shard.places.get(word::index(word) as usize)?.task()?;
+        let _held = (!bug::CELL_FIND_UNLOCKED.is_on()).then_some(shard);
+        // SAFETY: we hold the shard's lock (T8).
+        let header = unsafe { task.header() };
+        word::is_same(header.word.get(), word).then(|| look(&TaskRef { header }))
     }
 
     /// Takes a task out, and returns the scheduler if that was the last reason to keep it. The caller drops that when
@@ -294,14 +379,14 @@ impl<S: Schedule> Owned<S> {
 }
 
 impl Shard {
-    /// Takes a task in, unless the shard is closed.
+    /// Takes a task in, unless the shard, whose number is `shard`, is closed.
     #[inline]
-    fn insert(&mut self, task: RawTask) -> bool {
+    fn insert(&mut self, task: RawTask, shard: u16) -> bool {
         if self.is_closed && !bug::CELL_BIND_CLOSED.is_on() {
             return false;
         }
         let index = self.free;
-        let place = Place(task.as_ptr());
+        let place = Entry(task.as_ptr());
         match self.places.get_mut(index as usize) {
             Some(free) => self.free = std::mem::replace(free, place).next_free(),
             None => {
@@ -311,16 +396,17 @@ impl Shard {
             }
         }
         self.tasks += 1;
+        self.spawned += 1;
         // SAFETY: the caller has just made the task.
-        // Relaxed: others come to know the task by its runnable or through this shard, under its lock.
-        unsafe { task.header() }.index.store(index, Relaxed);
+        let header = unsafe { task.header() };
+        header.word.set_place(shard, index, header.id);
         true
     }
 
     /// Takes a task out; tells whether the shard is closed and was emptied by that.
     #[inline]
     fn remove(&mut self, index: u32) -> bool {
-        self.places[index as usize] = Place::free(self.free);
+        self.places[index as usize] = Entry::free(self.free);
         self.free = index;
         self.tasks -= 1;
         if self.tasks > 0 {
@@ -334,33 +420,12 @@ impl Shard {
         }
         self.is_closed
     }
-
-    /// Cancels up to a batch of tasks from the place `next` on, and moves that on; those that were idle go to `idle`.
-    /// Tells whether there are more.
-    fn cancel_from(&mut self, next: &mut usize, idle: &mut Vec<Runnable>) -> bool {
-        let rest = self.places.get(*next..).unwrap_or_default();
-        for task in rest
-            .iter()
-            .take(CANCEL_BATCH)
-            .filter_map(|place| place.task())
-        {
-            // SAFETY: a task in the list is not complete, so the executor's reference keeps it (T1); it cannot leave
-            // while we have the lock.
-            let header = unsafe { task.header() };
-            if header.state.abort() == Wakeup::Submit {
-                // SAFETY: we made the runnable (T3).
-                idle.push(unsafe { Runnable::from_raw(task) });
-            }
-        }
-        *next += CANCEL_BATCH;
-        rest.len() > CANCEL_BATCH
-    }
 }
 
-impl Place {
+impl Entry {
     #[inline]
-    fn free(next: u32) -> Place {
-        Place(ptr::without_provenance_mut((next as usize) << 1 | 1))
+    fn free(next: u32) -> Entry {
+        Entry(ptr::without_provenance_mut((next as usize) << 1 | 1))
     }
 
     #[inline]
@@ -375,6 +440,92 @@ impl Place {
     fn next_free(self) -> u32 {
         debug_assert!(self.task().is_none());
         (self.0.addr() >> 1) as u32
+    }
+}
+
+impl<'a> TaskRef<'a> {
+    /// Its identity.
+    pub(crate) fn id(&self) -> Id {
+        self.header.id
+    }
+
+    /// What the user calls it.
+    pub(crate) fn name(&self) -> Option<&'a str> {
+        self.header.name()
+    }
+
+    /// Who spawned it.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.header.location
+    }
+
+    /// What it is doing at this moment.
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::of(self.header.state.load())
+    }
+
+    /// Its word now.
+    pub(crate) fn word(&self) -> u64 {
+        self.header.word.get()
+    }
+
+    /// Sets some of the bits for the scheduler's own use, see [`Runnable::conduct`].
+    pub(crate) fn add_conduct(&self, bits: u8) {
+        self.header.word.add_conduct(bits);
+    }
+
+    /// How long ago, at `now`, its first poll was over, to 16 ms; `None` before that.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        self.header.born.age(now)
+    }
+
+    /// About how many of its polls have been sampled.
+    pub(crate) fn sampled_polls(&self) -> u64 {
+        self.header.polls.get()
+    }
+
+    /// About how long the sampled polls took.
+    pub(crate) fn sampled_busy(&self) -> Duration {
+        Duration::from_micros(self.header.busy.get())
+    }
+
+    /// All of it, to take away.
+    fn info(&self, now: Instant) -> TaskInfo {
+        TaskInfo {
+            id: self.id(),
+            name: self.name().map(Box::from),
+            location: self.location(),
+            phase: self.phase(),
+            word: self.word(),
+            age: self.age(now),
+            sampled_polls: self.sampled_polls(),
+            sampled_busy: self.sampled_busy(),
+        }
+    }
+
+    /// Notes a sampled poll. Not for [`find`](Owned::find)'s callers alone: every writer of the estimates holds the
+    /// shard's lock.
+    fn sample(&self, busy: Duration, random: u32) {
+        // Rounded to microseconds by chance as well: most polls take less than one.
+        let (whole, rest) = (busy.as_micros(), busy.subsec_nanos() % 1000);
+        let up = ((u64::from(random >> 16) * 1000) >> 16) < u64::from(rest);
+        let micros = u64::try_from(whole)
+            .unwrap_or(u64::MAX)
+            .saturating_add(u64::from(up));
+        self.header.polls.add(1, random);
+        // Other bits for the other register; that two of the three choices may hang together biases neither.
+        self.header.busy.add(micros, random.rotate_right(16));
+    }
+}
+
+impl fmt::Debug for TaskRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskRef")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("location", &self.location())
+            .field("phase", &self.phase())
+            .finish_non_exhaustive()
     }
 }
 

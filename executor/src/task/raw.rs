@@ -8,16 +8,17 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-// Not loom's: written under a lock, or hints, or published by the state word.
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
+use super::born::Born;
 use super::contain::{contain, discard};
-use super::error::{JoinError, Payload, Reason};
+use super::error::{JoinError, Payload};
+use super::estimate::Estimate;
 use super::id::EnterId;
-use super::owned::{self, Owned};
+use super::owned::Owned;
 use super::runnable::{Polled, Runnable, Scheduled};
 use super::state::{End, JoinWaker, Joiner, Leftover, Released, Start, State, Wakeup};
+use super::word::{self, Word};
 use super::{Cause, Id, Listed, Meta, Schedule, waker};
 use crate::sync::{Alive, UnsafeCell};
 
@@ -46,14 +47,17 @@ pub(super) struct Header {
     /// What the user calls it, boxed twice because most tasks have no name and a thin pointer saves 8 bytes. Never
     /// changes.
     name: Option<Box<Box<str>>>,
-    /// Where in its shard the list has it, or [`owned::NOWHERE`]. Written once, under the shard's lock.
-    pub(super) index: AtomicU32,
-    /// In which shard of the list. Never changes.
-    pub(super) shard: u16,
-    /// Bits for the scheduler's own use, written by the holder of the runnable.
-    pub(super) conduct: AtomicU8,
-    /// A [`Reason`], in case the task is cancelled, written by the holder of the runnable.
-    pub(super) reason: AtomicU8,
+    /// Where the list has it, written once, under the shard's lock; bits for the scheduler's own use, written by the
+    /// thread that polls and by whoever looks meanwhile (T8); and why it is cancelled, written by the holder of the
+    /// runnable.
+    pub(super) word: Word,
+    /// When its first poll was over, written by the thread that polled. Of all tasks in a list, or of none: that is up
+    /// to the scheduler.
+    pub(super) born: Born,
+    /// How many of its polls were sampled, written under the shard's lock.
+    pub(super) polls: Estimate,
+    /// How long the sampled polls took, in microseconds, written under the shard's lock.
+    pub(super) busy: Estimate,
     /// Who waits for the output; see T5.
     join_waker: UnsafeCell<MaybeUninit<Waker>>,
     /// Lets models see a use after the end.
@@ -118,6 +122,13 @@ pub(super) trait Home: 'static {
     /// The caller polls the task.
     unsafe fn polled(task: RawTask);
 
+    /// Tells the scheduler that the task ends without an output.
+    ///
+    /// # Safety
+    ///
+    /// The caller polls the task, which has not left its list.
+    unsafe fn failed(task: RawTask, polled: Polled);
+
     /// Takes the task out of the list.
     ///
     /// # Safety
@@ -145,19 +156,31 @@ impl<S: Schedule> Home for Listed<S> {
         unsafe { &*scheduler.cast::<S>() }.polled(&runnable);
     }
 
+    #[cold]
+    unsafe fn failed(task: RawTask, polled: Polled) {
+        // SAFETY: the caller's right to poll keeps the cell (T1).
+        let header = unsafe { task.header() };
+        if word::index(header.word.get()) == word::NOWHERE {
+            return;
+        }
+        // SAFETY: the task is in its list (T4).
+        unsafe { &*header.scheduler.cast::<S>() }.failed(polled);
+    }
+
     #[inline]
     unsafe fn leave(task: RawTask) -> Option<Arc<S>> {
         // SAFETY: the caller's right to poll keeps the cell (T1).
         let header = unsafe { task.header() };
-        // Relaxed: written when the task was bound, before its first runnable went anywhere.
-        let index = header.index.load(Relaxed);
-        if index == owned::NOWHERE {
+        // Index and shard were written when the task was bound, before its first runnable went anywhere.
+        let word = header.word.get();
+        let index = word::index(word);
+        if index == word::NOWHERE {
             return None;
         }
         // SAFETY: the task is still in its list (T4).
         let list: *const Owned<S> = unsafe { &*header.scheduler.cast::<S>() }.owned();
         // SAFETY: the task is in that list, at this place, and leaves it here.
-        unsafe { Owned::leave(list, header.shard, index) }
+        unsafe { Owned::leave(list, word::shard(word), index) }
     }
 }
 
@@ -176,6 +199,9 @@ impl Home for Unlisted {
 
     #[inline]
     unsafe fn polled(_: RawTask) {}
+
+    #[inline]
+    unsafe fn failed(_: RawTask, _: Polled) {}
 
     #[inline]
     unsafe fn leave(_: RawTask) {}
@@ -199,7 +225,6 @@ impl RawTask {
         future: F,
         scheduler: *const (),
         meta: Meta,
-        shard: u16,
     ) -> RawTask {
         let header = Header {
             state: State::new(),
@@ -216,10 +241,10 @@ impl RawTask {
             id: meta.id,
             location: meta.location,
             name: meta.name.map(Box::new),
-            index: AtomicU32::new(owned::NOWHERE),
-            shard,
-            conduct: AtomicU8::new(0),
-            reason: AtomicU8::new(Reason::Cancelled as u8),
+            word: Word::new(),
+            born: Born::new(),
+            polls: Estimate::new(),
+            busy: Estimate::new(),
             join_waker: UnsafeCell::new(MaybeUninit::uninit()),
             alive: Alive::new(),
         };
@@ -571,8 +596,15 @@ unsafe fn finish<F: Future, H: Home>(task: RawTask, result: Result<F::Output, Fa
     };
     let polled = match &result {
         Ok(_) => Polled::Completed,
-        Err(Failure::Cancelled) => Polled::Cancelled,
-        Err(Failure::Panicked(_)) => Polled::Panicked,
+        Err(failure) => {
+            let polled = match failure {
+                Failure::Cancelled => Polled::Cancelled,
+                Failure::Panicked(_) => Polled::Panicked,
+            };
+            // SAFETY: we poll the task, and it leaves its list below.
+            unsafe { H::failed(task, polled) };
+            polled
+        }
     };
     stage.with_mut(|stage| {
         // SAFETY: the stage is ours (T2), and the future in it has been dropped or needs no drop.
@@ -649,10 +681,8 @@ unsafe fn take_output<F: Future, H: Home>(task: RawTask, output: *mut ()) {
     // SAFETY: the caller's reference keeps the cell (T1).
     let header = unsafe { task.header() };
     let result = result.map_err(|failure| match failure {
-        // Relaxed: published with the stage.
-        Failure::Cancelled => {
-            JoinError::cancelled(header.id, Reason::from_u8(header.reason.load(Relaxed)))
-        }
+        // Published with the stage.
+        Failure::Cancelled => JoinError::cancelled(header.id, header.word.reason()),
         Failure::Panicked(payload) => JoinError::panicked(header.id, *payload),
     });
     // SAFETY: the caller passes a place of this type (T6).

@@ -7,7 +7,6 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::error::Reason;
 use super::raw::RawTask;
@@ -73,8 +72,7 @@ impl Runnable {
         let header = self.0;
         // SAFETY: the runnable keeps the cell (T1).
         let header = unsafe { header.header() };
-        // Relaxed: published with the stage, by `complete`.
-        header.reason.store(reason as u8, Relaxed);
+        header.word.set_reason(reason);
         header.state.mark_cancelled();
         self.run()
     }
@@ -97,20 +95,47 @@ impl Runnable {
         unsafe { self.0.header() }.name()
     }
 
-    /// Bits for the scheduler's own use, 0 at first.
+    /// The word, by which [`Owned::find`](super::Owned::find) finds the task while it is in its list. Index and shard
+    /// in it stay what they are.
+    #[inline]
+    pub(crate) fn word(&self) -> u64 {
+        // SAFETY: the runnable keeps the cell (T1).
+        unsafe { self.0.header() }.word.get()
+    }
+
+    /// Bits for the scheduler's own use, 0 at first. While the task is polled, others may change them.
     #[inline]
     pub(crate) fn conduct(&self) -> u8 {
         // SAFETY: the runnable keeps the cell (T1).
-        // Relaxed: a hint; and only holders of the runnable, of which there is one at a time, write it.
-        unsafe { self.0.header() }.conduct.load(Relaxed)
+        unsafe { self.0.header() }.word.conduct()
     }
 
-    /// Changes the bits for the scheduler's own use.
+    /// Sets some of the bits for the scheduler's own use.
     #[inline]
-    pub(crate) fn set_conduct(&self, conduct: u8) {
+    pub(crate) fn add_conduct(&self, bits: u8) {
         // SAFETY: the runnable keeps the cell (T1).
-        // Relaxed: as in `conduct`.
-        unsafe { self.0.header() }.conduct.store(conduct, Relaxed);
+        unsafe { self.0.header() }.word.add_conduct(bits);
+    }
+
+    /// Unsets some of the bits for the scheduler's own use.
+    #[inline]
+    pub(crate) fn remove_conduct(&self, bits: u8) {
+        // SAFETY: the runnable keeps the cell (T1).
+        unsafe { self.0.header() }.word.remove_conduct(bits);
+    }
+
+    /// Notes that the task's life begins now: to be called once, at the end of its first poll. Reads the clock.
+    #[cold]
+    pub(crate) fn set_born(&self) {
+        // SAFETY: the runnable keeps the cell (T1).
+        unsafe { self.0.header() }.born.set();
+    }
+
+    /// Whether the task has been cancelled: [`run`](Runnable::run) then drops its future.
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        // SAFETY: the runnable keeps the cell (T1).
+        unsafe { self.0.header() }.state.load().is_cancelled()
     }
 }
 

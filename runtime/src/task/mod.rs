@@ -21,6 +21,7 @@
 
 mod builder;
 pub mod join_set;
+mod list;
 mod local;
 mod spawn;
 mod task_local;
@@ -29,6 +30,7 @@ mod yield_now;
 pub use builder::Builder;
 pub use executor::task::{AbortHandle, Id, JoinError, JoinHandle, LocalEnterGuard, id, try_id};
 pub use join_set::JoinSet;
+pub use list::{TaskInfo, TaskList, TaskState};
 pub use local::{LocalSet, spawn_local};
 pub use spawn::{block_in_place, spawn, spawn_blocking};
 pub use task_local::{AccessError, LocalKey, TaskLocalFuture};

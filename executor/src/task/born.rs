@@ -1,0 +1,68 @@
+//! When a task was polled first, in four bytes.
+
+#[cfg(all(test, not(rt_loom)))]
+mod tests;
+
+use std::fmt;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// The unit: an age is right to this. The number wraps after 2^32 of them, 2.17 years; the age of an older task is too
+/// small by as many wraps.
+const UNIT: u64 = 16;
+
+/// So much may a task seem to be born after it is looked at, in units, because the clock was read before the look: 17
+/// minutes.
+const SKEW: u32 = 1 << 16;
+
+/// What the units are counted from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The time of the end of a task's first poll, or that there was none yet: 0.
+#[derive(Default)]
+pub(super) struct Born(AtomicU32);
+
+impl Born {
+    /// Not polled yet.
+    #[inline]
+    pub(super) const fn new() -> Born {
+        Born(AtomicU32::new(0))
+    }
+
+    /// Notes that it is now. Reads the clock.
+    #[cold]
+    pub(super) fn set(&self) {
+        // The start before the clock: it may be made here.
+        let start = *START;
+        // Relaxed: a number by itself, written once.
+        self.0.store(units(start, Instant::now()), Relaxed);
+    }
+
+    /// How long ago it was at `now`, to 16 ms; `None` if it is still to come.
+    pub(super) fn age(&self, now: Instant) -> Option<Duration> {
+        // Relaxed: as in `set`.
+        let born = self.0.load(Relaxed);
+        if born == 0 {
+            return None;
+        }
+        let age = units(*START, now).wrapping_sub(born);
+        let age = if age > u32::MAX - SKEW { 0 } else { age };
+        Some(Duration::from_millis(UNIT * u64::from(age)))
+    }
+}
+
+/// The units from `start` to `now`, wrapped, and never 0.
+fn units(start: Instant, now: Instant) -> u32 {
+    let units = now.saturating_duration_since(start).as_millis() / u128::from(UNIT);
+    // Counted from 1; where the wrap comes to 0, that unit is as long as two.
+    (units as u32).wrapping_add(1).max(1)
+}
+
+impl fmt::Debug for Born {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Born")
+            .field(&self.age(Instant::now()))
+            .finish()
+    }
+}
