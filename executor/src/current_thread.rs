@@ -261,6 +261,7 @@ impl<'a> Watch<'a> {
             stack: None,
             polled: Polled::Root,
             ended: true,
+            unreplaced: false,
         }
     }
 }

@@ -62,6 +62,7 @@ pub(crate) fn drive<F: Future>(
 }
 
 fn park(shared: &Shared, worker: &Worker) {
+    worker.publish_idle();
     // The slot is empty, and only this thread pushes into it.
     shared.slots.retire(worker.slot());
     worker.count_park(Instant::now());

@@ -20,21 +20,30 @@
 //! (in a poll, told by the watchman). The others are *at work*, or on their way to it.
 //!
 //! - *Push*: lock, closed? then the task goes back to the caller. Put it at the end, *help*.
-//! - *Help*: while tasks are queued and fewer than `width` are at work: choose an idle thread (`idle` to `chosen`, notify one), else start one,
+//! - *Help*: if tasks are queued and fewer than `width` are at work: choose an idle thread (`idle` to `chosen`, notify one), else start one,
 //!   up to `limit`. One at a time: the next is helped by the thread that comes, or by the next push.
-//! - *Serve*: closed? end. A task is queued and at most `width` are at work, this one included: take it, *help* for the next, unlock, poll. Otherwise become idle and
-//!   wait; after the wait, `chosen` above zero: take one off and begin again; time over: end.
+//! - *Serve*: closed? end. A task is queued and at most `width` are at work, this one included: take it, *help* for the next, unlock, poll.
+//!   Otherwise become idle and wait, without unlocking in between; after the wait, `chosen` above zero: take one off and begin again, even if
+//!   the time is over; time over: end.
 //! - *Blocked* (watchman): lock; is that thread still in the same poll? count it as blocked, *help*.
-//! - After a poll: lock; if this seat was counted as blocked, take that back.
+//! - After a poll: count the epoch on, and then lock; if this seat was counted as blocked, take that back.
+//! - *Not started*: lock; that thread is no longer at work. Somebody may have become idle because it was: choose an idle thread if *help* would.
+//!   If all that are left block, the tasks go to the injector.
 //!
-//! *No task is forgotten*: whenever the lock is released, either nothing is queued, or `width` threads are at work or chosen, or `limit` is reached, or a thread could
-//! not be started. Each thread at work looks at the queue again. If none could be started and there is none, the tasks go to the injector.
+//! *No task is forgotten*: whenever the lock is released, either nothing is queued, or `width` threads are at work, or nobody is idle and either
+//! `limit` is reached or a thread could not be started. A thread at work looks at the queue again before it becomes idle. It leaves a queued task
+//! there only if, without it, `width` are at work still. One that blocks looks when it comes back.
+//!
+//! *Each thread counts once*: `blocked` is told under the lock, and only of a poll whose epoch has not been counted on. So either the
+//! thread, which counts on before it locks, finds itself counted and takes that back, or the watchman finds that the poll is over.
+//!
+//! The models are in `lane/loom.rs`, named after the races.
 //!
 //! **Cost.** Nothing for tasks without the mark but the test of one bit, in a word that is loaded anyway. With it: a lock, a
 //! condition variable, two clock reads a poll.
 
 use crate::slots::Stillness;
-use crate::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, bug};
 use crate::task::{Place, Runnable};
 use crossbeam_utils::CachePadded;
 use std::collections::VecDeque;
@@ -60,10 +69,20 @@ pub(crate) struct Seat {
     pub(crate) stillness: Stillness,
 }
 
-/// The queue and its threads.
-pub(crate) struct Lane {
+impl Seat {
+    /// Counts the epoch on, at the start or at the end of a poll.
+    fn count_on(&self) -> u64 {
+        // Relaxed: written by this thread only; the watchman compares it with an earlier value.
+        let epoch = self.epoch.load(Ordering::Relaxed) + 1;
+        self.epoch.store(epoch, Ordering::Relaxed);
+        epoch
+    }
+}
+
+/// The queue and its threads. The protocol does not care what a task is, so models and tests may queue numbers.
+pub(crate) struct Lane<T = Runnable> {
     /// See the protocol above.
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
     /// Idle threads wait here.
     work: Condvar,
     /// How many threads are within a poll: then the watchman must not sleep.
@@ -75,9 +94,9 @@ pub(crate) struct Lane {
 }
 
 /// What changes, under the lock.
-struct State {
+struct State<T> {
     /// Tasks that wait, the oldest first.
-    queue: VecDeque<Runnable>,
+    queue: VecDeque<T>,
     /// Threads that are there or start.
     threads: usize,
     /// Threads that wait and have not been chosen.
@@ -108,14 +127,14 @@ pub(crate) enum Help {
 
 /// What a thread of the lane is to do.
 #[derive(Debug)]
-pub(crate) enum Next {
+pub(crate) enum Next<T = Runnable> {
     /// Poll this task.
-    Poll(Runnable, Help),
+    Poll(T, Help),
     /// End; the seat has been given up.
     End,
 }
 
-impl fmt::Debug for Lane {
+impl<T> fmt::Debug for Lane<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.lock();
         f.debug_struct("Lane")
@@ -126,19 +145,31 @@ impl fmt::Debug for Lane {
     }
 }
 
-impl State {
+impl<T> State<T> {
     fn at_work(&self) -> usize {
         self.threads - self.idle - self.blocked
     }
 
+    fn needs_help(&self, width: usize) -> bool {
+        !self.queue.is_empty() && self.at_work() < width
+    }
+
+    /// Chooses an idle thread, if there is one; it must be notified.
+    fn choose(&mut self) -> bool {
+        if self.idle == 0 {
+            return false;
+        }
+        self.idle -= 1;
+        self.chosen += 1;
+        true
+    }
+
     /// Decides on help, and counts it as given.
     fn help(&mut self, width: usize) -> Help {
-        if self.queue.is_empty() || self.at_work() >= width {
+        if !self.needs_help(width) {
             return Help::Enough;
         }
-        if self.idle > 0 {
-            self.idle -= 1;
-            self.chosen += 1;
+        if self.choose() {
             return Help::Notify;
         }
         match self.free.pop() {
@@ -157,13 +188,13 @@ impl State {
     }
 }
 
-impl Lane {
+impl<T> Lane<T> {
     /// A lane in which `width` threads may compute, and `limit` may be in all.
-    pub(crate) fn new(width: usize, limit: usize) -> Lane {
+    pub(crate) fn new(width: usize, limit: usize) -> Lane<T> {
         let seat = || {
             CachePadded::new(Seat {
                 epoch: AtomicU64::new(0),
-                polling: AtomicU64::new(Place::NONE.0),
+                polling: AtomicU64::new(Place::IDLE.0),
                 thread: AtomicU64::new(0),
                 stillness: Stillness::default(),
             })
@@ -208,9 +239,9 @@ impl Lane {
     }
 
     /// *Push*. Gives the task back if the lane is closed.
-    pub(crate) fn push(&self, task: Runnable) -> Result<Help, Runnable> {
+    pub(crate) fn push(&self, task: T) -> Result<Help, T> {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.closed && !bug::LANE_PUSH_CLOSED.is_on() {
             return Err(task);
         }
         state.queue.push_back(task);
@@ -222,19 +253,23 @@ impl Lane {
         self.work.notify_one();
     }
 
-    /// A thread could not be started on `seat`; returns the tasks that nobody will take.
-    pub(crate) fn not_started(&self, seat: usize) -> VecDeque<Runnable> {
+    /// *Not started*: there is no thread for `seat`; returns the tasks that nobody will take.
+    pub(crate) fn not_started(&self, seat: usize) -> VecDeque<T> {
         let mut state = self.state.lock();
         state.leave(seat);
-        if state.threads == 0 {
-            std::mem::take(&mut state.queue)
-        } else {
-            VecDeque::new()
+        if state.threads == state.blocked {
+            return std::mem::take(&mut state.queue);
         }
+        // No thread is started in its stead: that would most likely fail as well, again and again.
+        if state.needs_help(self.width) && !bug::LANE_NOT_STARTED_DEAF.is_on() && state.choose() {
+            drop(state);
+            self.notify();
+        }
+        VecDeque::new()
     }
 
     /// *Serve*: the next task for the thread on `seat`, which waits at most `keep_alive` for it.
-    pub(crate) fn next(&self, seat: usize, keep_alive: Duration) -> Next {
+    pub(crate) fn next(&self, seat: usize, keep_alive: Duration) -> Next<T> {
         let mut state = self.state.lock();
         loop {
             if state.closed {
@@ -246,6 +281,10 @@ impl Lane {
             {
                 let help = state.help(self.width);
                 return Next::Poll(task, help);
+            }
+            if bug::LANE_IDLE_LATE.is_on() {
+                drop(state);
+                state = self.state.lock();
             }
             state.idle += 1;
             match self.wait(state, keep_alive) {
@@ -261,12 +300,12 @@ impl Lane {
     /// Waits until this thread, or one like it, is chosen; `Err` if it is to end.
     fn wait<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State<T>>,
         keep_alive: Duration,
-    ) -> Result<MutexGuard<'a, State>, MutexGuard<'a, State>> {
+    ) -> Result<MutexGuard<'a, State<T>>, MutexGuard<'a, State<T>>> {
         loop {
             let timed_out = self.work.wait_for(&mut state, keep_alive).timed_out();
-            if state.chosen > 0 {
+            if state.chosen > 0 && !(bug::LANE_RETIRE_CHOSEN.is_on() && timed_out) {
                 state.chosen -= 1;
                 return Ok(state);
             }
@@ -280,10 +319,14 @@ impl Lane {
     /// The thread on `seat` begins a poll.
     pub(crate) fn begin(&self, seat: usize, word: u64) -> u64 {
         let seat = &self.seats[seat];
-        // Relaxed: written by this thread only; the watchman compares.
-        let epoch = seat.epoch.load(Ordering::Relaxed) + 1;
+        // Relaxed: whoever reads it acts only on a poll that has lasted for a millisecond.
         seat.polling.store(word, Ordering::Relaxed);
-        seat.epoch.store(epoch, Ordering::Relaxed);
+        let epoch = seat.count_on();
+        if bug::LANE_BUSY_STORED.is_on() {
+            let busy = self.busy.load(Ordering::SeqCst);
+            self.busy.store(busy + 1, Ordering::SeqCst);
+            return epoch;
+        }
         // Ordering: SeqCst, see `is_busy`.
         self.busy.fetch_add(1, Ordering::SeqCst);
         epoch
@@ -293,12 +336,18 @@ impl Lane {
     pub(crate) fn end(&self, seat: usize) {
         // Ordering: SeqCst, as in `begin`.
         self.busy.fetch_sub(1, Ordering::SeqCst);
-        let line = &self.seats[seat].epoch;
-        // Relaxed: as in `begin`; the lock below orders it for `blocked`.
-        line.store(line.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let line = &self.seats[seat];
+        if !bug::LANE_END_LATE.is_on() {
+            // Before the lock, which orders it for `blocked`.
+            line.count_on();
+        }
         let mut state = self.state.lock();
         if std::mem::take(&mut state.is_blocked[seat]) {
             state.blocked -= 1;
+        }
+        drop(state);
+        if bug::LANE_END_LATE.is_on() {
+            line.count_on();
         }
     }
 
@@ -311,9 +360,10 @@ impl Lane {
     /// *Blocked*: the watchman has seen that the poll which began with `epoch` on `seat` sleeps in the kernel.
     pub(crate) fn blocked(&self, seat: usize, epoch: u64) -> Help {
         let mut state = self.state.lock();
-        // Relaxed: the thread counts on before it locks, so a value from before the lock is the present one or newer.
+        // Relaxed: the thread counts on before it locks. If it has done so and unlocked, we see that; if not, it will find itself counted.
         let current = self.seats[seat].epoch.load(Ordering::Relaxed);
-        if current == epoch && !state.is_blocked[seat] {
+        let still_there = current == epoch || bug::LANE_BLOCKED_UNCHECKED.is_on();
+        if still_there && !state.is_blocked[seat] {
             state.is_blocked[seat] = true;
             state.blocked += 1;
         }
@@ -321,10 +371,15 @@ impl Lane {
     }
 
     /// Refuses tasks from now on, lets the threads go, and returns the tasks that wait.
-    pub(crate) fn close(&self) -> VecDeque<Runnable> {
+    pub(crate) fn close(&self) -> VecDeque<T> {
         let mut state = self.state.lock();
         state.closed = true;
         self.work.notify_all();
         std::mem::take(&mut state.queue)
     }
 }
+
+#[cfg(all(test, rt_loom))]
+mod loom;
+#[cfg(all(test, not(rt_loom)))]
+mod tests;

@@ -102,6 +102,8 @@ pub struct SlowPoll {
     pub(crate) polled: Polled,
     /// Whether the poll is over.
     pub(crate) ended: bool,
+    /// Whether no spare may take the worker's place.
+    pub(crate) unreplaced: bool,
 }
 
 /// What a thread may be held by.
@@ -161,6 +163,12 @@ impl SlowPoll {
         self.polled == Polled::Root && !self.ended
     }
 
+    /// Returns whether the worker could not be replaced, because as many spares are in use as there may be: then tasks may have to wait until a
+    /// thread comes back.
+    pub fn is_unreplaced(&self) -> bool {
+        self.unreplaced
+    }
+
     /// Returns how many reports were left out since the last one, because there were too many.
     pub fn suppressed(&self) -> u64 {
         self.suppressed
@@ -194,8 +202,13 @@ impl fmt::Display for SlowPoll {
             }
             None => f.write_str(": yield now and then, or move it to `spawn_blocking`")?,
         }
-        if self.before > 0 {
-            write!(f, "; slow {} times before", self.before)?;
+        if self.unreplaced {
+            f.write_str("; all spares are in use, raise `Builder::rescue_spares`")?;
+        }
+        match self.before {
+            0 => {}
+            1 => f.write_str("; slow once before")?,
+            before => write!(f, "; slow {before} times before")?,
         }
         if self.suppressed > 0 {
             write!(f, "; {} reports left out", self.suppressed)?;

@@ -521,7 +521,12 @@ impl Handle {
         let (handle, runnable) = shared.owned.bind(future, meta(location, name), hint);
         match (runnable, worker) {
             (Some(runnable), Some(worker)) => worker.spawned(runnable),
-            (Some(runnable), None) => shared.inject(runnable),
+            (Some(runnable), None) => {
+                if context::stamps_injected() {
+                    shared.stamp(&runnable);
+                }
+                shared.inject(runnable);
+            }
             (None, _) => {}
         }
         handle

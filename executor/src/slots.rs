@@ -63,7 +63,7 @@ impl Slot {
         let deque = Deque::new_fifo();
         Slot {
             epoch: AtomicU64::new(0),
-            polling: AtomicU64::new(Place::NONE.0),
+            polling: AtomicU64::new(Place::IDLE.0),
             thread: AtomicU64::new(0),
             stillness: Stillness::default(),
             signal: AtomicU32::new(0),

@@ -14,13 +14,14 @@
 //!
 //! **Cost.** One relaxed load a live slot and period. Nothing on the hot path but two stores a poll.
 
+use crate::idle::Idle;
 use crate::lane::Seat;
 use crate::report::{Polled, Probe, SlowPoll, Spot, Still, Usage};
 use crate::scheduler::Shared;
-use crate::slots::{STUCK, Slot};
-use crate::sync::{AtomicU64, Ordering};
+use crate::slots::{STUCK, Slots};
+use crate::sync::{AtomicU64, Ordering, bug};
 use crate::task::{Place, TaskRef};
-use crate::threads::WrittenOff;
+use crate::threads::{Threads, WrittenOff};
 use crate::worker::HOG;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -29,6 +30,9 @@ use std::time::{Duration, Instant};
 const STUCK_AFTER: Duration = Duration::from_millis(2);
 /// How many threads of the lane are asked for their state at one look: each costs two small files, some 20 µs.
 const ASK: usize = 4;
+
+/// How old the CPU time may be that the system tells: a tick of a kernel with 250 of them a second.
+const GRAIN: Duration = Duration::from_millis(4);
 
 /// What the watchman remembers of one slot or seat.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,8 @@ struct Seen {
     marked: bool,
     /// Whether it has been reported.
     reported: bool,
+    /// Whether no spare may take its place, because too many have been called up.
+    unreplaced: bool,
 }
 
 impl Seen {
@@ -56,6 +62,7 @@ impl Seen {
             still: false,
             marked: false,
             reported: false,
+            unreplaced: false,
         }
     }
 }
@@ -105,7 +112,9 @@ impl Watchman {
             let seen = &mut self.slots[index];
             // Relaxed: compared with its own earlier value only.
             let epoch = slot.epoch.load(Ordering::Relaxed);
-            if epoch != seen.epoch || shared.idle.is_parked(index) {
+            // Relaxed: as the epoch.
+            let is_idle = Place(slot.polling.load(Ordering::Relaxed)) == Place::IDLE;
+            if epoch != seen.epoch || is_idle || shared.idle.is_parked(index) {
                 if seen.still {
                     slot.stillness.end();
                 }
@@ -128,6 +137,7 @@ impl Watchman {
                 seen.usage = polled.usage(&shared);
             }
             if standing < threshold {
+                polled.report(&shared, seen, now);
                 continue;
             }
             stuck(index);
@@ -148,7 +158,11 @@ impl Watchman {
             if let Some(rescue) = rescue
                 && !guests.contains(&index)
             {
-                write_off(&shared, index, slot, epoch, rescue.spares);
+                let Shared { threads, slots, idle, .. } = &*shared;
+                let unpark = || shared.park.unpark(index);
+                let written_off =
+                    write_off((index, epoch), rescue.spares, threads, slots, idle, unpark);
+                seen.unreplaced = written_off == WrittenOff::TooMany;
             }
             polled.report(&shared, seen, now);
         }
@@ -197,6 +211,7 @@ impl Watchman {
                 seat.stillness.begin(seen.since);
                 seen.usage = polled.usage(shared);
             }
+            polled.report(shared, seen, now);
             if now.duration_since(seen.since) < threshold {
                 continue;
             }
@@ -209,29 +224,37 @@ impl Watchman {
                     shared.help_lane(help);
                 }
             }
-            polled.report(shared, seen, now);
         }
         watched
     }
 }
 
-/// R2: the thread of a stuck slot no longer counts as active.
-fn write_off(shared: &Shared, index: usize, slot: &Slot, epoch: u64, limit: usize) {
+/// R2: the thread of a slot that is stuck in an epoch no longer counts as active; at most `limit` such threads at a time.
+pub(crate) fn write_off(
+    (index, epoch): (usize, u64),
+    limit: usize,
+    threads: &Threads,
+    slots: &Slots,
+    idle: &Idle,
+    unpark: impl FnOnce(),
+) -> WrittenOff {
+    let slot = slots.get(index);
     let still_stuck = || {
         // Relaxed: the owner takes the lock that we hold before it goes on from a poll in which it was written off. If this is an
         // old value, the slot is written off for nothing, which its next turn sets right.
         slot.epoch.load(Ordering::Relaxed) == epoch
-            && shared.slots.is_live(index)
-            && !shared.idle.is_parked(index)
+            && slots.is_live(index)
+            && !idle.is_parked(index)
     };
-    match shared.threads.write_off(index, limit, still_stuck) {
-        WrittenOff::Now => {
-            slot.raise(STUCK);
-            // It may be about to park, and would not look at its signal before it is woken.
-            shared.park.unpark(index);
+    let written_off = threads.write_off(index, limit, still_stuck);
+    if written_off == WrittenOff::Now {
+        slot.raise(STUCK);
+        // It may be about to park, and would not look at its signal before it is woken.
+        if !bug::RESCUE_WRITE_OFF_ASLEEP.is_on() {
+            unpark();
         }
-        WrittenOff::Before | WrittenOff::Not | WrittenOff::TooMany => {}
     }
+    written_off
 }
 
 /// A poll that stands still.
@@ -289,9 +312,17 @@ impl At<'_> {
         if seen.reported || so_far < shared.reporter.threshold() {
             return;
         }
-        seen.reported = true;
         let usage = self.usage(shared);
         let used = |usage: Usage| Some(usage.cpu.saturating_sub(seen.usage?.cpu));
+        let cpu = usage.and_then(used);
+        let blocked = usage.map(|usage| usage.blocked);
+        let is_waiting_for_a_core = blocked == Some(false)
+            && cpu.is_some_and(|cpu| cpu + GRAIN < shared.reporter.threshold());
+        if is_waiting_for_a_core {
+            // Others use the machine: the poll is not to blame. Look again.
+            return;
+        }
+        seen.reported = true;
         let mut poll = SlowPoll {
             id: None,
             name: None,
@@ -299,8 +330,8 @@ impl At<'_> {
             place: shared.name_of(self.spot),
             so_far,
             before: 0,
-            cpu: usage.and_then(used),
-            blocked: usage.map(|usage| usage.blocked),
+            cpu,
+            blocked,
             suppressed: 0,
             stack: None,
             polled: match self.place() {
@@ -308,6 +339,7 @@ impl At<'_> {
                 _ => Polled::Other,
             },
             ended: false,
+            unreplaced: seen.unreplaced,
         };
         self.find(shared, seen.epoch, |task| {
             poll.id = Some(task.id());

@@ -286,6 +286,10 @@ impl Worker {
     /// A task was spawned on this thread.
     #[inline]
     pub(crate) fn spawned(&self, task: Runnable) {
+        if self.stamp_next.get() {
+            self.stamp_next.set(false);
+            self.shared.stamp(&task);
+        }
         if self.role == Role::Guest {
             self.send_away(task);
         } else if self.dispatching.get() {
@@ -380,6 +384,7 @@ impl Worker {
                 }
                 continue;
             }
+            self.publish_idle();
             if let Some(task) = self.search() {
                 self.run_task(task);
                 continue;
@@ -478,6 +483,12 @@ impl Worker {
         // Relaxed: the watchman and LIFO thieves compare it with an earlier value, nothing else; nobody else writes it.
         let epoch = own.epoch.load(Ordering::Relaxed);
         own.epoch.store(epoch + 1, Ordering::Relaxed);
+    }
+
+    /// Says that nothing is polled: a thread that is not given a core, or waits to be woken, must not seem to be in its last poll.
+    pub(crate) fn publish_idle(&self) {
+        // Relaxed: as in `publish`.
+        self.own().polling.store(Place::IDLE.0, Ordering::Relaxed);
     }
 
     /// Says that something else begins that may last: wakers, a hook.
@@ -693,7 +704,9 @@ impl Worker {
             // A user's hook may wake and spawn tasks: it runs before the last look at the queues, while the thread counts as
             // active.
             self.stop_searching();
+            self.advance_epoch();
             call_hook(&shared.config.on_thread_park);
+            self.publish_idle();
             if self.has_local() {
                 call_hook(&shared.config.on_thread_unpark);
                 return;
@@ -722,6 +735,7 @@ impl Worker {
         shared.park.activated();
         if shared.config.on_thread_unpark.is_some() {
             self.stop_searching();
+            self.advance_epoch();
             call_hook(&shared.config.on_thread_unpark);
         }
         if count_down(&self.window_in, WINDOW_EVERY) {

@@ -133,19 +133,21 @@ pub(super) fn conduct(word: u64) -> u8 {
     (word >> CONDUCT) as u8
 }
 
-/// What a thread that polls lets others know about it, in 64 bits: the word of a task, or one of two numbers that no
+/// What a thread that polls lets others know about it, in 64 bits: the word of a task, or one of three numbers that no
 /// task has as its word.
 ///
-/// No list is that large: of [`NONE`](Place::NONE) and [`ROOT`](Place::ROOT), the bits for the shard exceed what a list
+/// No list is that large: of the numbers below, the bits for the shard exceed what a list
 /// can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place(pub(crate) u64);
 
 impl Place {
-    /// Nothing is polled.
+    /// No task is polled, but foreign code may run: a waker, a hook.
     pub(crate) const NONE: Place = Place(u64::MAX);
     /// The future of a `block_on` is polled, which is no task.
     pub(crate) const ROOT: Place = Place(u64::MAX - 1);
+    /// The thread looks for work, or sleeps.
+    pub(crate) const IDLE: Place = Place(u64::MAX - 2);
 
     /// The scheduler's bits in it.
     #[inline]
