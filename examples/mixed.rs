@@ -3,8 +3,10 @@
 //! A heartbeat wants to beat every 5 ms. Beside it runs the same computation four times, in
 //! each of these ways:
 //!
-//! - **in the task**, without a pause: its worker does nothing else meanwhile, and when all workers
-//!   compute, everybody waits. Fine for less than a millisecond.
+//! - **in the task**, without a pause: its worker does nothing else meanwhile. After some
+//!   milliseconds other threads take over, so that the heart goes on, and a line on standard error
+//!   names the task; with `Builder::rescue(false)`, everybody would wait while all workers compute
+//!   (see `bad_neighbour`). Fine for less than a millisecond.
 //! - **`yield_now`**, in slices: the task goes to the back of the queue after each. For
 //!   computations that are loops anyway and that can be interrupted.
 //! - **`block_in_place`**: this worker becomes an ordinary thread for a moment, another takes over
