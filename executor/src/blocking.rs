@@ -30,6 +30,10 @@
 //!
 //! *Panics*: of jobs belong to their handles, of hooks are contained. *Shutdown*: close; cancel what is queued; wait for
 //! the threads, each of which ends after its job.
+//!
+//! *Counted* under the lock that is held anyway, so at the cost of an addition: jobs accepted and finished, threads
+//! started and refused. At every moment jobs = finished + queued + running. A job is finished shortly after its handle
+//! tells so: its thread must come back to the lock first.
 
 #![forbid(unsafe_code)]
 
@@ -39,6 +43,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::metrics::BlockingMetrics;
 use crate::sync::{Condvar, Mutex, MutexGuard, bug, thread};
 use crate::task::{self, JoinHandle, Meta, Reason, Runnable, contain};
 
@@ -90,19 +95,6 @@ impl Default for Config {
     }
 }
 
-/// Counters of a pool at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stats {
-    /// Threads that can take jobs, the starting ones included.
-    pub(crate) threads: usize,
-    /// Those among them that wait for work.
-    pub(crate) idle: usize,
-    /// Jobs that have not begun.
-    pub(crate) queued: usize,
-    /// Jobs that were ever accepted.
-    pub(crate) submitted: u64,
-}
-
 /// A pool of threads for blocking closures. Dropping it begins its shutdown.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -124,8 +116,6 @@ struct Shared {
 struct Inner {
     /// Jobs that have not begun, the oldest first.
     queue: VecDeque<Runnable>,
-    /// Jobs that were ever accepted.
-    submitted: u64,
     /// Threads that will look at the queue again: all but those that retire.
     threads: usize,
     /// Threads that wait and have not been chosen.
@@ -138,6 +128,14 @@ struct Inner {
     alive: usize,
     /// Requests for help to pass over since a thread could not be started.
     patience: u32,
+    /// Jobs that were accepted.
+    jobs: u64,
+    /// Those of them that are over: run, or cancelled before they began.
+    jobs_finished: u64,
+    /// Threads that have begun to run.
+    threads_started: u64,
+    /// Threads that the system refused.
+    threads_refused: u64,
     /// Whether jobs are refused.
     is_closed: bool,
     /// The number of the next thread.
@@ -165,13 +163,16 @@ impl Pool {
         config.max_threads = config.max_threads.max(1);
         let inner = Inner {
             queue: VecDeque::new(),
-            submitted: 0,
             threads: 0,
             idle: 0,
             chosen: 0,
             starting: 0,
             alive: 0,
             patience: 0,
+            jobs: 0,
+            jobs_finished: 0,
+            threads_started: 0,
+            threads_refused: 0,
             is_closed: false,
             next_number: 0,
             handles: BTreeMap::new(),
@@ -240,14 +241,18 @@ impl Pool {
         true
     }
 
-    /// The counters now.
-    pub(crate) fn stats(&self) -> Stats {
+    /// What is there now, and what has been counted.
+    pub(crate) fn stats(&self) -> BlockingMetrics {
         let inner = self.shared.inner.lock();
-        Stats {
+        BlockingMetrics {
+            max_threads: self.shared.config.max_threads,
             threads: inner.threads,
             idle: inner.idle,
             queued: inner.queue.len(),
-            submitted: inner.submitted,
+            threads_started: inner.threads_started,
+            threads_refused: inner.threads_refused,
+            jobs: inner.jobs,
+            jobs_finished: inner.jobs_finished,
         }
     }
 }
@@ -274,7 +279,7 @@ impl Shared {
             return;
         }
         inner.queue.push_back(job);
-        inner.submitted += 1;
+        inner.jobs += 1;
         let help = inner.help(self.config.max_threads);
         drop(inner);
         self.give(help);
@@ -318,8 +323,9 @@ impl Shared {
         inner.threads -= 1;
         inner.alive -= 1;
         inner.patience = PATIENCE;
+        inner.threads_refused += 1;
         let (orphans, help) = if inner.threads == 0 {
-            (mem::take(&mut inner.queue), Help::Enough)
+            (inner.give_up_queue(), Help::Enough)
         } else {
             let help = inner.help(self.config.max_threads);
             (VecDeque::new(), help)
@@ -334,7 +340,11 @@ impl Shared {
 
     /// The function of a thread.
     fn run(self: Arc<Shared>, number: u64) {
-        self.inner.lock().ids.push(thread::current().id());
+        {
+            let mut inner = self.inner.lock();
+            inner.ids.push(thread::current().id());
+            inner.threads_started += 1;
+        }
         let mut has_served = false;
         let mut serve = || {
             if !mem::replace(&mut has_served, true) {
@@ -360,6 +370,7 @@ impl Shared {
                 self.give(help);
                 job.run();
                 inner = self.inner.lock();
+                inner.jobs_finished += 1;
             }
             if inner.is_closed || !self.wait(&mut inner) {
                 break;
@@ -411,7 +422,7 @@ impl Shared {
     fn close(&self) {
         let mut inner = self.inner.lock();
         inner.is_closed = true;
-        let jobs = mem::take(&mut inner.queue);
+        let jobs = inner.give_up_queue();
         drop(inner);
         self.work.notify_all();
         for job in jobs {
@@ -426,6 +437,12 @@ fn call(hook: &Hook) {
 }
 
 impl Inner {
+    /// Takes the jobs that have not begun, for the caller to cancel.
+    fn give_up_queue(&mut self) -> VecDeque<Runnable> {
+        self.jobs_finished += self.queue.len() as u64;
+        mem::take(&mut self.queue)
+    }
+
     /// *Help* in the protocol.
     fn help(&mut self, max_threads: usize) -> Help {
         if self.queue.len() <= self.chosen + self.starting {

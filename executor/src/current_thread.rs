@@ -14,7 +14,7 @@
 use crate::block_on::{Driven, Root, Seated};
 use crate::idle::Left;
 use crate::park::Gathered;
-use crate::report::{Polled, SlowPoll, Spot};
+use crate::report::{self, Polled, SlowPoll, Spot, Subject};
 use crate::scheduler::{Flavor, Shared, call_hook};
 use crate::sync::Ordering;
 use crate::task::{Place, Runnable};
@@ -208,52 +208,43 @@ impl<'a> Watch<'a> {
     /// Runs a task and times it.
     #[cold]
     fn run(&self, worker: &Worker, task: Runnable) {
-        let subject = SlowPoll {
-            id: Some(task.id()),
-            name: task.name().map(Into::into),
-            location: Some(task.location()),
-            polled: Polled::Task,
-            ..self.unknown()
-        };
+        let subject = Subject::of(&task);
         self.poll(Some(subject), || worker.run_task(task));
     }
 
-    /// Calls `poll`, and if polls are to be timed, reports it as one of `subject` (else of the root) if it was slow.
+    /// Calls `poll`, and if polls are to be timed, reports it as one of `subject` (else of a local task or the root) if it was slow.
     #[inline]
-    fn poll<R>(&self, subject: Option<SlowPoll>, poll: impl FnOnce() -> R) -> R {
+    fn poll<R>(&self, subject: Option<Subject>, poll: impl FnOnce() -> R) -> R {
         if !self.is_on() {
             return poll();
         }
         self.left.set(self.left.get() - 1);
         let start = Instant::now();
-        let result = poll();
+        let (result, slowest) = report::watch(poll);
         let so_far = start.elapsed();
-        if so_far >= self.shared.reporter.threshold() {
-            self.report(subject.unwrap_or_else(|| self.unknown()), so_far);
+        let threshold = self.shared.reporter.threshold();
+        // A task of a `LocalSet`, if one alone was slow enough.
+        match slowest {
+            Some((took, local)) if took >= threshold => self.report(Some(local), took),
+            _ if so_far >= threshold => self.report(subject, so_far),
+            _ => {}
         }
         result
     }
 
     #[cold]
-    fn report(&self, subject: SlowPoll, so_far: Duration) {
+    fn report(&self, subject: Option<Subject>, so_far: Duration) {
         // Relaxed: a counter.
         self.shared
             .counters
             .slow_polls
             .fetch_add(1, Ordering::Relaxed);
-        self.shared
-            .reporter
-            .report_here(SlowPoll { so_far, ..subject }, Instant::now());
-    }
-
-    /// A poll of the root, of which nothing is known yet.
-    fn unknown(&self) -> SlowPoll {
-        SlowPoll {
+        let root = SlowPoll {
             id: None,
             name: None,
             location: None,
             place: self.shared.name_of(Spot::Slot(0)),
-            so_far: Duration::ZERO,
+            so_far,
             before: 0,
             cpu: None,
             blocked: None,
@@ -262,6 +253,11 @@ impl<'a> Watch<'a> {
             polled: Polled::Root,
             ended: true,
             unreplaced: false,
-        }
+        };
+        let poll = match subject {
+            Some(subject) => subject.blame(root),
+            None => root,
+        };
+        self.shared.reporter.report_here(poll, Instant::now());
     }
 }

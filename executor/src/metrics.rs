@@ -9,11 +9,16 @@
 //! Neither orders anything, and a reader may see two counters at slightly different times. A counter by itself never goes backwards. Counters are
 //! std's atomics in models too: nothing depends on them, and they would only multiply the interleavings.
 //!
+//! Two counts are kept elsewhere, since they cost less there: polls are a slot's epoch (`slots.rs`), and spawned tasks are counted under the lock that
+//! spawning takes anyway (`task/owned.rs`). `measure.rs` copies everything into [`Metrics`].
+//!
 //! **Histograms** are log-linear: each octave (from one power of two to the next) is cut into [`SUB_BUCKETS`] equal parts, so a value is known to an eighth
 //! of itself, from 64 ns to 69 s, in 2 KB that never grow. This is the layout of HdrHistogram with three bits. What is recorded is a sample
 //! (`worker.rs`), so an addition to a shared bucket and one to a shared sum are no matter.
 
 #![forbid(unsafe_code)]
+
+mod measure;
 
 use crate::sync::Ordering;
 use std::fmt;
@@ -288,6 +293,8 @@ pub struct BlockingMetrics {
     pub queued: usize,
     /// How many threads were started in all.
     pub threads_started: u64,
+    /// How many threads the system refused to start.
+    pub threads_refused: u64,
     /// How many jobs were accepted in all.
     pub jobs: u64,
     /// How many of them are over: run, or cancelled before they began.

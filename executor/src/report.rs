@@ -13,7 +13,8 @@
 
 use crate::scheduler::Shared;
 use crate::sync::Mutex;
-use crate::task::{Id, contain};
+use crate::task::{Id, Runnable, contain};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
@@ -218,6 +219,79 @@ impl fmt::Display for SlowPoll {
         }
         Ok(())
     }
+}
+
+/// A task that may be to blame, remembered while it is polled.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    /// Its identity.
+    id: Id,
+    /// What the user calls it.
+    name: Option<Box<str>>,
+    /// Who spawned it.
+    location: &'static Location<'static>,
+}
+
+impl Subject {
+    pub(crate) fn of(task: &Runnable) -> Subject {
+        Subject {
+            id: task.id(),
+            name: task.name().map(Into::into),
+            location: task.location(),
+        }
+    }
+
+    /// The report, as far as it is about the task.
+    pub(crate) fn blame(self, poll: SlowPoll) -> SlowPoll {
+        SlowPoll {
+            id: Some(self.id),
+            name: self.name,
+            location: Some(self.location),
+            polled: Polled::Task,
+            ..poll
+        }
+    }
+}
+
+/// The local task that took longest within a poll of the root, and how long.
+type Slowest = Option<(Duration, Subject)>;
+
+thread_local! {
+    /// `Some` while local tasks on this thread are to be timed.
+    static WATCHED: RefCell<Option<Slowest>> = const { RefCell::new(None) };
+}
+
+/// Whether a `LocalSet` on this thread is to time its tasks.
+pub(crate) fn is_watched() -> bool {
+    WATCHED.with(|watched| watched.borrow().is_some())
+}
+
+/// Notes how long a local task took.
+pub(crate) fn note(subject: Subject, took: Duration) {
+    WATCHED.with(|watched| {
+        if let Some(slowest) = &mut *watched.borrow_mut()
+            && slowest.as_ref().is_none_or(|(longest, _)| took > *longest)
+        {
+            *slowest = Some((took, subject));
+        }
+    });
+}
+
+/// Calls `poll`, in which local tasks are timed, and returns the slowest of them too.
+pub(crate) fn watch<R>(poll: impl FnOnce() -> R) -> (R, Slowest) {
+    /// Ends the watch, after a panic of the root too.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            WATCHED.with(|watched| watched.take());
+        }
+    }
+    WATCHED.with(|watched| watched.replace(Some(None)));
+    let end = End;
+    let result = poll();
+    let slowest = WATCHED.with(|watched| watched.take()).flatten();
+    drop(end);
+    (result, slowest)
 }
 
 /// Which poll a report is about, to take its stack only while it lasts.

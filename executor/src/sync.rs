@@ -1,6 +1,6 @@
 //! The one place that chooses between the real primitives and those of loom.
 //!
-//! Code whose interleavings are explored (task cell, blocking pool, idle protocol, parkers) takes its atomics, cells,
+//! Code whose interleavings are explored (task cell, blocking pool, idle protocol, parkers, rescue and hog lane) takes its atomics, cells,
 //! locks and threads from here. Without `--cfg rt_loom` the names are std's and parking_lot's at no cost; with it they
 //! are loom's, with the same signatures. [`bug`] holds the planted bugs: each weakens one ordering or drops one check,
 //! and a model must fail when it is switched on with `RT_BUG=name`. A model that cannot fail proves nothing.
@@ -48,6 +48,32 @@ pub(crate) mod bug {
     pub(crate) const RESCUE_COUNT_TWICE: Bug = Bug::named("rescue_count_twice");
     /// A thread that was written off and then calls `block_in_place` is taken off the active ones twice.
     pub(crate) const RESCUE_STEP_OUT_TWICE: Bug = Bug::named("rescue_step_out_twice");
+    /// A stuck slot that is about to park is written off without an unpark.
+    pub(crate) const RESCUE_WRITE_OFF_ASLEEP: Bug = Bug::named("rescue_write_off_asleep");
+    /// A thread that has come back and found its place taken may be written off while it leaves its slot.
+    pub(crate) const RESCUE_SURPLUS_COUNTED: Bug = Bug::named("rescue_surplus_counted");
+    /// A spare whose wait ran out leaves although it has been handed a slot.
+    pub(crate) const RESCUE_HAND_LOST: Bug = Bug::named("rescue_hand_lost");
+    /// Two slots are handed to one waiting spare.
+    pub(crate) const RESCUE_HAND_TWICE: Bug = Bug::named("rescue_hand_twice");
+    /// A thread is started although the shutdown has begun.
+    pub(crate) const RESCUE_START_CLOSED: Bug = Bug::named("rescue_start_closed");
+    /// Who waits for the members is not told that one could not be started.
+    pub(crate) const RESCUE_LOST_SILENT: Bug = Bug::named("rescue_lost_silent");
+    /// A thread of the lane whose wait ran out ends although it was chosen for a task.
+    pub(crate) const LANE_RETIRE_CHOSEN: Bug = Bug::named("lane_retire_chosen");
+    /// A thread of the lane unlocks between its look at the queue and becoming idle.
+    pub(crate) const LANE_IDLE_LATE: Bug = Bug::named("lane_idle_late");
+    /// A thread of the lane that could not be started leaves those alone that became idle on its account.
+    pub(crate) const LANE_NOT_STARTED_DEAF: Bug = Bug::named("lane_not_started_deaf");
+    /// A thread counts as blocked although the poll in which it was seen to block is over.
+    pub(crate) const LANE_BLOCKED_UNCHECKED: Bug = Bug::named("lane_blocked_unchecked");
+    /// A thread of the lane looks whether it counts as blocked before it counts on its epoch.
+    pub(crate) const LANE_END_LATE: Bug = Bug::named("lane_end_late");
+    /// The number of threads of the lane within a poll changes by a load and a store.
+    pub(crate) const LANE_BUSY_STORED: Bug = Bug::named("lane_busy_stored");
+    /// The lane takes a task after it has been closed.
+    pub(crate) const LANE_PUSH_CLOSED: Bug = Bug::named("lane_push_closed");
     /// A blocking thread whose wait ran out retires although it was chosen for a job.
     pub(crate) const POOL_RETIRE_CHOSEN: Bug = Bug::named("pool_retire_chosen");
     /// A blocking job is accepted after the pool has been closed.

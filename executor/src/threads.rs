@@ -1,12 +1,15 @@
 //! The threads of a runtime: which are there, which stand by, and who finishes the shutdown.
 //!
-//! A *member* is a thread that serves a slot or may do so again: the workers, the spares that stand in for a worker inside
-//! `block_in_place`, and guests. The shutdown is over when no member is left. Whoever closes
+//! A *member* is a thread that serves a slot or may do so again: the workers, the spares that stand in for a worker which is stuck or inside
+//! `block_in_place`, and guests; and each thread of the hog lane. The shutdown is over when no member is left. Whoever closes
 //! the runtime waits for that; if it does not (a timeout, or a thread of the runtime itself), the last member to leave
 //! does the rest.
 //!
 //! *Active* members count towards the number of workers. A worker inside `block_in_place` is not active, and neither is one that the
-//! watchman has *written off* because it is stuck in a poll (`rescue.md`). When it comes back it is active again only if there is room.
+//! watchman has *written off* because it is stuck in a poll (`rescue.md`). When it comes back it is active again only if there is room;
+//! if there is none it is *leaving*, and its slot, live as it may still be, has nobody to be written off.
+//!
+//! The models are in `threads/loom.rs`, named after the races.
 
 use crate::sync::{Condvar, Mutex, bug};
 use std::collections::VecDeque;
@@ -26,13 +29,13 @@ pub(crate) struct Threads {
 }
 
 struct State {
-    /// Threads that serve a slot or may do so again.
+    /// Threads that serve a slot or may do so again, and those of the hog lane; those that are being started, too.
     members: usize,
     /// Members that count towards the number of workers.
     active: usize,
-    /// The slots whose threads were written off and have not come back.
-    written_off: Box<[bool]>,
-    /// How many those are.
+    /// How the thread of each slot counts.
+    standing: Box<[Standing]>,
+    /// How many are written off.
     stuck: usize,
     /// Spares that wait for a slot.
     waiting: usize,
@@ -48,13 +51,24 @@ struct State {
     handles: Vec<JoinHandle<()>>,
 }
 
+/// How the thread of a slot counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// As active while the slot is live.
+    Usual,
+    /// Not as active: the watchman has written it off, and it has not come back.
+    WrittenOff,
+    /// Not as active: it has come back, is surplus, and will leave the slot.
+    Leaving,
+}
+
 /// What became of a slot that looks stuck.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WrittenOff {
     /// Its thread no longer counts as active.
     Now,
-    /// That was so before.
+    /// It did not count before.
     Before,
     /// It is not stuck any more.
     Not,
@@ -98,9 +112,20 @@ impl fmt::Debug for Threads {
 impl State {
     /// Whether `slot` was written off; it is not any more.
     fn forget(&mut self, slot: usize) -> bool {
-        let before = std::mem::replace(&mut self.written_off[slot], false);
-        self.stuck -= usize::from(before);
-        before
+        let written_off = self.standing[slot] == Standing::WrittenOff;
+        if written_off {
+            self.standing[slot] = Standing::Usual;
+            self.stuck -= 1;
+        }
+        written_off
+    }
+
+    /// A member less.
+    fn leave(&mut self, gone: &Condvar) {
+        self.members -= 1;
+        if self.members == 0 {
+            gone.notify_all();
+        }
     }
 
     fn activate(&mut self, workers: usize) -> Back {
@@ -119,7 +144,7 @@ impl Threads {
             state: Mutex::new(State {
                 members: 0,
                 active: workers,
-                written_off: vec![false; slots].into(),
+                standing: vec![Standing::Usual; slots].into(),
                 stuck: 0,
                 waiting: 0,
                 handed: VecDeque::new(),
@@ -143,26 +168,41 @@ impl Threads {
         builder: thread::Builder,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        {
-            let mut state = self.state.lock();
-            if state.closed {
-                return Err(io::Error::other("the runtime shuts down"));
-            }
-            state.members += 1;
+        if !self.admit() {
+            return Err(io::Error::other("the runtime shuts down"));
         }
-        let started = builder.spawn(body);
-        let mut state = self.state.lock();
-        match started {
+        match builder.spawn(body) {
             Ok(handle) => {
+                let mut state = self.state.lock();
                 state.handles.retain(|handle| !handle.is_finished());
                 state.handles.push(handle);
                 Ok(())
             }
             Err(error) => {
-                state.members -= 1;
+                self.not_started();
                 Err(error)
             }
         }
+    }
+
+    /// Counts a thread that is about to start; `false` once the shutdown has begun.
+    fn admit(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.closed && !bug::RESCUE_START_CLOSED.is_on() {
+            return false;
+        }
+        state.members += 1;
+        true
+    }
+
+    /// A thread that was admitted could not be started. The shutdown may have begun meanwhile, and wait for it.
+    fn not_started(&self) {
+        let mut state = self.state.lock();
+        if bug::RESCUE_LOST_SILENT.is_on() {
+            state.members -= 1;
+            return;
+        }
+        state.leave(&self.gone);
     }
 
     /// Makes the calling thread a member.
@@ -174,18 +214,22 @@ impl Threads {
     #[must_use]
     pub(crate) fn leave(&self) -> bool {
         let mut state = self.state.lock();
-        state.members -= 1;
-        if state.members > 0 {
-            return false;
-        }
-        self.gone.notify_all();
-        state.orphaned && !std::mem::replace(&mut state.finishing, true)
+        state.leave(&self.gone);
+        state.members == 0 && state.orphaned && !std::mem::replace(&mut state.finishing, true)
     }
 
-    /// Hands `slot` to a spare that waits for one; `false` if none does.
+    /// Hands `slot`, which nobody has, to a spare that waits for one. If none does the answer is `false`, and the caller starts a thread
+    /// for it: in both cases one that was [called up](Threads::call_up).
     pub(crate) fn hand_to_spare(&self, slot: usize) -> bool {
         let mut state = self.state.lock();
-        if state.waiting <= state.handed.len() {
+        // Who had the slot last may have been surplus; who gets it counts.
+        state.standing[slot] = Standing::Usual;
+        let promised = if bug::RESCUE_HAND_TWICE.is_on() {
+            0
+        } else {
+            state.handed.len()
+        };
+        if state.waiting <= promised {
             return false;
         }
         state.handed.push_back(slot);
@@ -209,7 +253,7 @@ impl Threads {
                 None => self.spares.wait(&mut state),
                 Some(until) => {
                     let timed_out = self.spares.wait_for(&mut state, left(until)).timed_out();
-                    if timed_out && state.handed.is_empty() {
+                    if timed_out && (state.handed.is_empty() || bug::RESCUE_HAND_LOST.is_on()) {
                         break None;
                     }
                 }
@@ -227,7 +271,7 @@ impl Threads {
         still_stuck: impl FnOnce() -> bool,
     ) -> WrittenOff {
         let mut state = self.state.lock();
-        if state.written_off[slot] {
+        if state.standing[slot] != Standing::Usual {
             return WrittenOff::Before;
         }
         if !still_stuck() && !bug::RESCUE_WRITE_OFF_UNCHECKED.is_on() {
@@ -236,7 +280,7 @@ impl Threads {
         if state.stuck >= limit {
             return WrittenOff::TooMany;
         }
-        state.written_off[slot] = true;
+        state.standing[slot] = Standing::WrittenOff;
         state.stuck += 1;
         state.active -= 1;
         WrittenOff::Now
@@ -248,7 +292,12 @@ impl Threads {
         if !state.forget(slot) && !bug::RESCUE_COUNT_TWICE.is_on() {
             return Back::Active;
         }
-        state.activate(workers)
+        let back = state.activate(workers);
+        if back == Back::Surplus && !bug::RESCUE_SURPLUS_COUNTED.is_on() {
+            // Until it has left the slot, that looks as stuck as before.
+            state.standing[slot] = Standing::Leaving;
+        }
+        back
     }
 
     /// The thread of `slot` is about to block, and says so; whether a spare should take its place.
@@ -326,3 +375,8 @@ impl Threads {
 fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now())
 }
+
+#[cfg(all(test, rt_loom))]
+mod loom;
+#[cfg(all(test, not(rt_loom)))]
+mod tests;

@@ -158,7 +158,12 @@ impl Watchman {
             if let Some(rescue) = rescue
                 && !guests.contains(&index)
             {
-                let Shared { threads, slots, idle, .. } = &*shared;
+                let Shared {
+                    threads,
+                    slots,
+                    idle,
+                    ..
+                } = &*shared;
                 let unpark = || shared.park.unpark(index);
                 let written_off =
                     write_off((index, epoch), rescue.spares, threads, slots, idle, unpark);

@@ -26,6 +26,7 @@
 //! | `raw` | all unsafe code of this crate |
 //! | `interest`, `readiness`, `token` | one small value type each |
 //! | `async_fd` | [`AsyncFd`]: any descriptor, awaitable |
+//! | `metrics` | [`Metrics`]: what has been counted |
 //! | `thread` | the reactor thread: guarantor of the polling duty; the protocol of the duty |
 //! | `sync` | the seam to loom, and the planted bugs that its models must catch |
 //!
@@ -40,6 +41,7 @@
 mod async_fd;
 mod context;
 mod interest;
+mod metrics;
 mod owners;
 mod raw;
 mod reactor;
@@ -57,6 +59,7 @@ pub use async_fd::{
 };
 pub use context::EnterGuard;
 pub use interest::Interest;
+pub use metrics::Metrics;
 pub use reactor::{Duty, Events, Handle};
 pub use readiness::{Direction, Ready};
 pub use registration::{ReadyEvent, Registration};

@@ -14,6 +14,12 @@
 //! - Everything that a source refers to lives as long as the last [`Registration`](crate::Registration): each holds a
 //!   [`Handle`].
 //! - A forked child shares the poller's descriptor with its parent, so it must not change what is registered there.
+//!
+//! # What is counted
+//!
+//! Turns and events by the holder of the duty, with plain stores on the cache line that it owns since it took the duty;
+//! registrations under the lock that hands out their slots; interruptions with a read-modify-write, beside the system
+//! call that each of them is.
 
 use std::{
     fmt, io,
@@ -35,6 +41,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::{
     EnterGuard, Interest, Ready, context,
+    metrics::{Metrics, bump},
     owners::Owners,
     raw,
     slab::{Slab, SourceRef},
@@ -58,14 +65,27 @@ struct Reactor {
     slab: Slab,
     /// To whom the numbers of descriptors belong.
     owners: Owners,
-    /// Whether some thread has the duty. On a line of its own: idle threads look at it.
-    held: CachePadded<AtomicBool>,
-    /// The waits that have ended. Written by the holder of the duty.
-    turns: AtomicU64,
+    /// The duty, and what its holders have done. On a line of its own: idle threads look at it.
+    duty: CachePadded<DutyLine>,
+    /// How often a wait was to be cut short. On a line of its own: whoever unparks the holder writes it.
+    interrupts: CachePadded<AtomicU64>,
     /// Charges the task's budget for an operation that is ready.
     charge: fn(&mut Context<'_>) -> Poll<()>,
     /// The process that created the poller.
     process: u32,
+}
+
+/// What the holder of the duty writes.
+#[derive(Default)]
+struct DutyLine {
+    /// Whether some thread has the duty.
+    held: AtomicBool,
+    /// The waits of threads that serve a slot that have ended.
+    slot_turns: AtomicU64,
+    /// The waits of the reactor thread that have ended.
+    thread_turns: AtomicU64,
+    /// The events that these waits returned.
+    events: AtomicU64,
 }
 
 impl Handle {
@@ -83,8 +103,8 @@ impl Handle {
                 wait: Wait::new()?,
                 slab: Slab::new(),
                 owners: Owners::default(),
-                held: CachePadded::new(AtomicBool::new(false)),
-                turns: AtomicU64::new(0),
+                duty: CachePadded::default(),
+                interrupts: CachePadded::default(),
                 charge,
                 process: process::id(),
             }),
@@ -119,23 +139,56 @@ impl Handle {
 
     /// Takes the duty to wait, unless another thread has it.
     pub fn try_hold(&self) -> Option<Duty<'_>> {
+        self.try_hold_counting(|line| &line.slot_turns)
+    }
+
+    /// As [`try_hold`](Self::try_hold), for the reactor thread.
+    pub(crate) fn try_hold_in_their_stead(&self) -> Option<Duty<'_>> {
+        self.try_hold_counting(|line| &line.thread_turns)
+    }
+
+    /// Takes the duty; `turns` is where its turns are counted.
+    #[inline]
+    fn try_hold_counting(&self, turns: fn(&DutyLine) -> &AtomicU64) -> Option<Duty<'_>> {
+        let line = &*self.reactor.duty;
         // Ordering: SeqCst, as in `is_held` and in dropping the duty: who gives the duty up and then looks for a
         // parked thread, and a thread that parks and then looks for a holder, cannot both miss the other.
-        let taken = !self.reactor.held.load(Relaxed) && !self.reactor.held.swap(true, SeqCst);
+        let taken = !line.held.load(Relaxed) && !line.held.swap(true, SeqCst);
         // Relaxed, above: only saves the swap when it would fail.
         // Not `then_some`: a duty that is made and dropped gives up what another thread holds.
-        taken.then(|| Duty { handle: self })
+        taken.then(|| Duty {
+            handle: self,
+            turns: turns(line),
+        })
     }
 
     /// Returns whether some thread has the duty.
     pub fn is_held(&self) -> bool {
         // Ordering: SeqCst, see `try_hold`.
-        self.reactor.held.load(SeqCst)
+        self.reactor.duty.held.load(SeqCst)
     }
 
     /// Returns how many waits have ended so far.
     pub fn turns(&self) -> u64 {
-        self.reactor.turns.load(Relaxed)
+        let line = &*self.reactor.duty;
+        // Relaxed: counters.
+        line.slot_turns.load(Relaxed) + line.thread_turns.load(Relaxed)
+    }
+
+    /// Returns what has been counted so far.
+    pub fn metrics(&self) -> Metrics {
+        let (sources, registered) = self.reactor.slab.counts();
+        let line = &*self.reactor.duty;
+        // Relaxed: counters.
+        Metrics {
+            slot_turns: line.slot_turns.load(Relaxed),
+            thread_turns: line.thread_turns.load(Relaxed),
+            events: line.events.load(Relaxed),
+            interrupts: self.reactor.interrupts.load(Relaxed),
+            registered,
+            sources,
+            is_held: self.is_held(),
+        }
     }
 
     /// Returns how many descriptors are registered.
@@ -145,6 +198,8 @@ impl Handle {
 
     /// Cuts the present wait short, or the next one if nobody waits. Several interruptions may count as one.
     pub fn interrupt(&self) {
+        // Relaxed: a counter.
+        self.reactor.interrupts.fetch_add(1, Relaxed);
         self.reactor.wait.interrupt();
     }
 
@@ -268,6 +323,8 @@ impl Handle {
 pub struct Duty<'a> {
     /// The reactor that is waited for.
     handle: &'a Handle,
+    /// Where its turns are counted.
+    turns: &'a AtomicU64,
 }
 
 impl Duty<'_> {
@@ -286,10 +343,10 @@ impl Duty<'_> {
         }
         let reactor = &self.handle.reactor;
         let waited = reactor.wait.wait(&mut events.buffer, timeout);
-        // A plain store: only the holder of the duty writes.
-        reactor
-            .turns
-            .store(reactor.turns.load(Relaxed) + 1, Relaxed);
+        bump(self.turns, 1);
+        if let Ok(events) = waited {
+            bump(&reactor.duty.events, events as u64);
+        }
         match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
             other => other,
@@ -300,7 +357,7 @@ impl Duty<'_> {
 impl Drop for Duty<'_> {
     fn drop(&mut self) {
         // Ordering: SeqCst, see `Handle::try_hold`. It is also the Release that hands the poller on.
-        self.handle.reactor.held.swap(false, SeqCst);
+        self.handle.reactor.duty.held.swap(false, SeqCst);
     }
 }
 

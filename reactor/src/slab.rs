@@ -3,7 +3,7 @@
 //! An event carries a [`Token`]; finding its source takes no lock, for a page never moves once it exists and its
 //! slots are reused, not freed. Whether the slot still belongs to the token's registration is for the source's
 //! generation to say. Each page is twice as large as the one before, so that 27 of them hold every index. Only taking
-//! and releasing a slot lock the list of free ones.
+//! and releasing a slot lock the list of free ones; the registrations are counted there.
 //!
 //! # Closing
 //!
@@ -57,6 +57,8 @@ struct Free {
     released: Vec<u32>,
     /// The first slot that has never been taken.
     fresh: u32,
+    /// How many slots have been taken, each time one was.
+    taken: u64,
     /// Whether new registrations are refused.
     is_closed: bool,
 }
@@ -78,6 +80,7 @@ impl Slab {
             free: Mutex::new(Free {
                 released: Vec::new(),
                 fresh: 0,
+                taken: 0,
                 is_closed: false,
             }),
         }
@@ -106,6 +109,7 @@ impl Slab {
                 ));
             }
         };
+        free.taken += 1;
         let (page, offset) = place(index);
         let page = self.pages[page].get_or_init(|| {
             let slots = FIRST << page;
@@ -155,10 +159,15 @@ impl Slab {
         self.free.lock().is_closed
     }
 
+    /// The number of slots taken now, and how often one was taken.
+    pub(crate) fn counts(&self) -> (usize, u64) {
+        let free = self.free.lock();
+        (free.fresh as usize - free.released.len(), free.taken)
+    }
+
     /// The number of slots taken.
     pub(crate) fn len(&self) -> usize {
-        let free = self.free.lock();
-        free.fresh as usize - free.released.len()
+        self.counts().0
     }
 
     /// Ends the waits of every slot, taken or not.
@@ -222,6 +231,7 @@ mod tests {
         let (_third, new) = slab.take(Ready::EMPTY).expect("open");
         assert_eq!(new.index, old.index);
         assert_ne!(new.generation, old.generation);
+        assert_eq!(slab.counts(), (2, 3));
     }
 
     #[test]

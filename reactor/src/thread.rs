@@ -248,7 +248,7 @@ impl<W: Watch> Guarantor<W> {
     /// R4: waits in the workers' stead until one of them is parked again, or all of them get on.
     fn wait_for_io(&mut self) {
         let mut looked = Instant::now();
-        while let Some(mut duty) = self.reactor.try_hold() {
+        while let Some(mut duty) = self.reactor.try_hold_in_their_stead() {
             // An error here would come again at the workers' next wait, who go on without I/O.
             let failed = duty.wait(&mut self.events, Some(PERIOD)).is_err();
             drop(duty);

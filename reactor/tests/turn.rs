@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reactor::Events;
+use reactor::{Events, Handle, Look, ReactorThread, Watch};
 use support::*;
 
 #[test]
@@ -139,6 +139,97 @@ fn a_wait_with_events_left_does_not_wait() {
     assert_eq!(duty.wait(&mut events, None).expect("returns"), 1);
     handle.dispatch(&mut events, &mut |waker| waker.wake());
     assert!(events.is_empty());
+}
+
+#[test]
+fn turns_events_and_sources_are_counted() {
+    let handle = reactor();
+    let before = handle.metrics();
+    assert_eq!(
+        (before.slot_turns, before.events, before.registered),
+        (0, 0, 0)
+    );
+    let (reader, writer) = pipe();
+    let io = Io::new(&handle, reader);
+    let other = Io::new(&handle, writer);
+    settle(&handle);
+    let settled = handle.metrics();
+    assert_eq!((settled.registered, settled.sources), (2, 2));
+    assert!(!settled.is_held);
+
+    rustix::io::write(&other.fd, b"x").expect("room");
+    assert_eq!(turn(&handle, HANG), 1);
+    handle.interrupt();
+    let mut events = Events::new();
+    let mut duty = handle.try_hold().expect("free");
+    assert_eq!(duty.wait(&mut events, Some(HANG)).expect("waits"), 0);
+    assert!(handle.metrics().is_held);
+    drop((duty, io, other));
+    let after = handle.metrics();
+    assert_eq!(after.slot_turns, settled.slot_turns + 2);
+    assert_eq!(after.events, settled.events + 1);
+    assert_eq!((after.thread_turns, after.interrupts), (0, 1));
+    assert_eq!((after.registered, after.sources), (2, 0));
+    assert_eq!(after.slot_turns, handle.turns());
+}
+
+/// Everybody is busy, and nothing is ever due.
+struct Busy {
+    /// What the reactor thread dispatches on.
+    handle: Handle,
+    /// Is told of each dispatch.
+    dispatched: mpsc::Sender<()>,
+}
+
+impl Watch for Busy {
+    fn look(&mut self, _: Instant) -> Look {
+        Look {
+            alert: true,
+            deadline: None,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        false
+    }
+
+    fn has_parked(&self) -> bool {
+        false
+    }
+
+    fn rouse_one(&self) {}
+
+    fn dispatch(&mut self, events: &mut Events) {
+        self.handle.dispatch(events, &mut |waker| waker.wake());
+        // The test may have seen enough.
+        let _ = self.dispatched.send(());
+    }
+}
+
+#[test]
+fn turns_of_the_reactor_thread_are_counted_apart() {
+    let handle = reactor();
+    let (reader, writer) = pipe();
+    let _reader = Io::new(&handle, reader);
+    settle(&handle);
+    let before = handle.metrics();
+    let (dispatched, receiver) = mpsc::channel();
+    let watch = Busy {
+        handle: handle.clone(),
+        dispatched,
+    };
+    let thread = ReactorThread::start(thread::Builder::new(), handle.clone(), watch)
+        .expect("a thread can be had");
+    rustix::io::write(&writer, b"x").expect("room");
+    receiver
+        .recv_timeout(HANG)
+        .expect("the event is dispatched");
+    thread.stop();
+    thread.join();
+    let after = handle.metrics();
+    assert!(after.thread_turns > before.thread_turns);
+    assert_eq!(after.events, before.events + 1);
+    assert_eq!(after.slot_turns, before.slot_turns);
 }
 
 /// Threads that write, read and dispatch at once, until every byte has come through.

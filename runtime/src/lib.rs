@@ -39,6 +39,7 @@
 //! | [`io`] | the I/O traits and utilities, standard input and output, any descriptor |
 //! | [`sync`] | channels, locks, notifications |
 //! | [`signal`] | Ctrl-C and Unix signals |
+//! | [`metrics`] | what the runtime has done and is doing, in numbers |
 //!
 //! # How it works
 //!
@@ -57,6 +58,7 @@
 mod builder;
 mod driver;
 pub mod io;
+pub mod metrics;
 #[cfg(feature = "net")]
 pub mod net;
 mod probe;

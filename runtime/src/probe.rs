@@ -1,13 +1,24 @@
 //! What another thread of this process is doing, as the system tells.
 //!
-//! The watchman asks, when a poll has stood still for a millisecond or more: does the thread compute, or does it sleep in the kernel? Linux says so in
-//! `/proc/self/task/TID/stat` (proc(5): the state letter after the name) and in `schedstat` (the CPU time in nanoseconds, which the kernel brings up to
-//! date at each of its ticks, 1 to 4 ms, while the thread runs). Elsewhere nothing is known.
+//! The watchman asks, when a poll has stood still for a millisecond or more: does the thread compute, or does it sleep in the kernel? Linux
+//! tells in two files of `/proc/self/task/TID` (proc(5)); elsewhere nothing is known.
 //!
-//! **Cost.** Two small files, some 20 µs together, on the reactor thread, and only while something stands still. There is no precise clock
-//! of another thread to be had without unsafe code.
+//! - `stat` has the *state*, one letter behind the thread's name: exact at the moment of the read. A thread that waits for a core
+//!   counts as running. The name is not to be trusted: it may contain any byte, and one that was cut at the kernel's 15 bytes may end in
+//!   the middle of a character.
+//! - `schedstat` begins with the *CPU time* in nanoseconds. While the thread runs the kernel brings it up to date at its ticks and
+//!   when the thread leaves its core, so it may be a tick late: up to 4.0 ms at 250 Hz, measured on a thread that spins. It never goes
+//!   backwards. (`utime` and `stime` in `stat` come in steps of 10 ms.)
+//!
+//! **Cost.** 13 µs, 7.5 for `stat` and 5 for `schedstat` (Linux 6.18, x86-64; two opens and two reads), on the reactor thread, and only
+//! while something stands still. Two short strings are allocated. Nothing is asked of the other thread, and nothing stops it.
 
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
+
+/// How much is read of a file: what is wanted is at its beginning. A name has at most 15 bytes, 30 when all are escaped.
+const HEAD: usize = 128;
 
 /// The system's identity of the calling thread; 0 where there is none.
 pub(crate) fn id() -> u64 {
@@ -26,22 +37,36 @@ pub(crate) fn usage(id: u64) -> Option<(Duration, bool)> {
     if !cfg!(target_os = "linux") {
         return None;
     }
-    let read = |file| std::fs::read_to_string(format!("/proc/self/task/{id}/{file}")).ok();
-    let is_blocked = is_blocked(&read("stat")?)?;
-    let nanos = read("schedstat")?.split(' ').next()?.parse().ok()?;
-    Some((Duration::from_nanos(nanos), is_blocked))
+    let mut head = [0; HEAD];
+    let is_blocked = is_blocked(read(id, "stat", &mut head)?)?;
+    let cpu = cpu(read(id, "schedstat", &mut head)?)?;
+    Some((cpu, is_blocked))
 }
 
-/// What a `stat` file says of its thread.
-fn is_blocked(stat: &str) -> Option<bool> {
-    // The name comes before, in parentheses, and may itself contain any character.
-    let (_, rest) = stat.rsplit_once(") ")?;
-    match rest.chars().next()? {
-        'S' | 'D' => Some(true),
-        'R' => Some(false),
+/// The beginning of what the system tells in `file` about a thread.
+fn read<'a>(id: u64, file: &str, head: &'a mut [u8; HEAD]) -> Option<&'a [u8]> {
+    let mut file = File::open(format!("/proc/self/task/{id}/{file}")).ok()?;
+    // One call: what the kernel has written of such a file it gives at once.
+    let n = file.read(head).ok()?;
+    Some(&head[..n])
+}
+
+/// What `stat` says: `TID (NAME) STATE …`, all numbers after the state.
+fn is_blocked(stat: &[u8]) -> Option<bool> {
+    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+    match stat.get(name_end + 2)? {
+        b'S' | b'D' => Some(true),
+        b'R' => Some(false),
         // Stopped, traced or dead: it does neither.
         _ => None,
     }
+}
+
+/// What `schedstat` says: nanoseconds on a core, nanoseconds waiting for one, time slices.
+fn cpu(schedstat: &[u8]) -> Option<Duration> {
+    let nanos = schedstat.split(|&byte| byte == b' ').next()?;
+    let nanos = std::str::from_utf8(nanos).ok()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -68,10 +93,14 @@ mod tests {
     fn a_thread_that_waits_is_blocked() {
         let (tell, told) = mpsc::channel();
         let (release, wait) = mpsc::channel::<()>();
-        let thread = thread::spawn(move || {
-            tell.send(id()).expect("the test waits");
-            let _ = wait.recv();
-        });
+        // Cut at 15 bytes, in the middle of the last character.
+        let builder = thread::Builder::new().name("ääääääää".into());
+        let thread = builder
+            .spawn(move || {
+                tell.send(id()).expect("the test waits");
+                let _ = wait.recv();
+            })
+            .expect("threads are left");
         let other = told.recv().expect("the thread tells");
         until(|(_, blocked)| blocked, other);
         drop(release);
@@ -115,10 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_thread_may_be_anything() {
-        assert_eq!(is_blocked("12 (a) R (b) S 1 2"), Some(true));
-        assert_eq!(is_blocked("12 (x) R 1 2"), Some(false));
-        assert_eq!(is_blocked("12 (x) Z 1 2"), None);
-        assert_eq!(is_blocked("nonsense"), None);
+    fn the_state_is_behind_a_name_of_any_bytes() {
+        assert_eq!(is_blocked(b"12 (a) R (b) S 1 2"), Some(true));
+        assert_eq!(is_blocked(b"12 (\xc3) D 1 2"), Some(true));
+        assert_eq!(is_blocked(b"12 (x) R 1 2"), Some(false));
+        assert_eq!(is_blocked(b"12 (x) Z 1 2"), None);
+        assert_eq!(is_blocked(b"12 (x)"), None);
+        assert_eq!(is_blocked(b"nonsense"), None);
+    }
+
+    #[test]
+    fn the_cpu_time_is_the_first_number() {
+        assert_eq!(cpu(b"1500000000 7 8\n"), Some(Duration::from_millis(1500)));
+        assert_eq!(cpu(b"7\n"), None);
+        assert_eq!(cpu(b""), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The runtime itself: start it, enter it, drive a future on it, end it.
 
 pub use crate::builder::Builder;
+pub use crate::metrics::RuntimeMetrics;
 pub use executor::SlowPoll;
 
 use crate::driver::Driver;
@@ -174,7 +175,7 @@ impl Runtime {
         self.shutdown_timeout(Duration::ZERO);
     }
 
-    /// Returns plain counters of what the runtime is doing.
+    /// Returns a copy of the counters of what the runtime has done and is doing; see [`Handle::metrics`].
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
     }
@@ -345,11 +346,23 @@ impl Handle {
         }
     }
 
-    /// Returns plain counters of what the runtime is doing.
+    /// Returns a copy of the counters of what the runtime has done and is doing; see the module [`metrics`](crate::metrics).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # runtime::block_on(async {
+    /// let metrics = runtime::Handle::current().metrics();
+    /// println!("{metrics}"); // a table
+    /// assert_eq!(metrics.num_alive_tasks(), 0);
+    /// # });
+    /// ```
     pub fn metrics(&self) -> RuntimeMetrics {
-        RuntimeMetrics {
-            handle: self.clone(),
-        }
+        RuntimeMetrics::new(
+            self.executor.metrics(),
+            self.reactor.metrics(),
+            self.timer.metrics(),
+        )
     }
 }
 
@@ -389,30 +402,6 @@ impl fmt::Display for TryCurrentError {
 }
 
 impl Error for TryCurrentError {}
-
-/// Plain counters of what a runtime is doing, read when asked.
-#[derive(Debug, Clone)]
-pub struct RuntimeMetrics {
-    /// Where they are read.
-    handle: Handle,
-}
-
-impl RuntimeMetrics {
-    /// Returns the number of workers.
-    pub fn num_workers(&self) -> usize {
-        self.handle.executor.workers()
-    }
-
-    /// Returns the number of tasks that have been spawned and have not completed.
-    pub fn num_alive_tasks(&self) -> usize {
-        self.handle.executor.live_tasks()
-    }
-
-    /// Returns the number of tasks in the injector.
-    pub fn global_queue_depth(&self) -> usize {
-        self.handle.executor.injector_depth()
-    }
-}
 
 /// Drives a future to completion on a runtime started for it, and returns its output.
 ///

@@ -63,8 +63,14 @@ fn a_slow_poll_is_an_event_with_fields() {
         found.map(|(_, value)| value.as_str())
     };
     let location = field("spawn_location").expect("it is a task");
-    assert!(location.contains(&format!("slow_poll_tracing.rs:{line}:")), "{location}");
-    assert!(field("message").is_some_and(|text| text.contains("slow poll: task")), "{fields:?}");
+    assert!(
+        location.contains(&format!("slow_poll_tracing.rs:{line}:")),
+        "{location}"
+    );
+    assert!(
+        field("message").is_some_and(|text| text.contains("slow poll: task")),
+        "{fields:?}"
+    );
     assert_eq!(field("blocked"), Some("true"));
     assert!(field("so_far_ms").is_some_and(|millis| millis.parse::<u64>().is_ok_and(|n| n >= 10)));
 }

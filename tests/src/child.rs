@@ -68,9 +68,11 @@ fn start_with(
     prepare(&mut command);
     let mut child = command.spawn().expect("the test binary can be started");
     let output = BufReader::new(child.stdout.take().expect("it was piped"));
+    let errors = BufReader::new(child.stderr.take().expect("it was piped"));
     Some(Process {
         child,
         output,
+        errors: Some(errors),
         said: String::new(),
     })
 }
@@ -92,6 +94,8 @@ pub struct Process {
     child: Child,
     /// Its standard output.
     output: BufReader<std::process::ChildStdout>,
+    /// Its standard error; `None` once it is being read to its end.
+    errors: Option<BufReader<std::process::ChildStderr>>,
     /// What was read of its output so far.
     said: String,
 }
@@ -138,12 +142,33 @@ impl Process {
         }
     }
 
+    /// Waits until the child writes a line that contains `part` to standard error, and returns what it wrote
+    /// there up to the end of that line.
+    ///
+    /// # Panics
+    ///
+    /// When the child ends without having written one.
+    #[track_caller]
+    pub fn wait_for_error(&mut self, part: &str) -> String {
+        let _watchdog = Watchdog::new(LIMIT);
+        let errors = self.errors.as_mut().expect("it has not ended");
+        let mut text = String::new();
+        loop {
+            let before = text.len();
+            let length = errors.read_line(&mut text).expect("a pipe");
+            if text[before..].contains(part) {
+                return text;
+            }
+            assert!(length > 0, "it ended before it wrote {part}:\n{text}");
+        }
+    }
+
     /// Waits for the end of the child, panics unless it succeeded within [`LIMIT`], and returns
-    /// what it wrote to standard error.
+    /// what it wrote to standard error, after what [`wait_for_error`](Process::wait_for_error) has read.
     #[track_caller]
     pub fn succeeds(&mut self) -> String {
         // Its output is read by a thread, so that a full pipe cannot hold it up.
-        let mut errors = self.child.stderr.take().expect("it was piped");
+        let mut errors = self.errors.take().expect("it has not ended");
         let reader = std::thread::spawn(move || {
             let mut text = String::new();
             let _ = errors.read_to_string(&mut text);

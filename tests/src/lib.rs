@@ -15,6 +15,7 @@
 
 pub mod child;
 pub mod process;
+pub mod stuck;
 mod watchdog;
 
 use std::any::Any;

@@ -19,7 +19,12 @@ pub struct Watchdog {
 impl Watchdog {
     /// Starts to watch the calling test.
     pub fn new(limit: Duration) -> Watchdog {
-        let name = thread::current().name().unwrap_or("?").to_owned();
+        Watchdog::over(thread::current().name().unwrap_or("?"), limit)
+    }
+
+    /// Starts to watch one step of a test, which it names.
+    pub fn over(name: &str, limit: Duration) -> Watchdog {
+        let name = name.to_owned();
         let (cancel, cancelled) = channel::<()>();
         let thread = thread::spawn(move || {
             if cancelled.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {

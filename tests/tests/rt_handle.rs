@@ -311,16 +311,16 @@ fn a_handle_does_not_keep_the_runtime_alive() {
 #[test]
 fn metrics_count_live_tasks() {
     on_each(|| async {
-        let metrics = Handle::current().metrics();
-        let before = metrics.num_alive_tasks();
+        let live = || Handle::current().metrics().num_alive_tasks();
+        let before = live();
         let tasks: Vec<_> = (0..10)
             .map(|_| runtime::spawn(std::future::pending::<()>()))
             .collect();
-        assert_eq!(metrics.num_alive_tasks(), before + 10);
+        assert_eq!(live(), before + 10);
         for task in tasks {
             task.abort();
             assert!(task.await.is_err());
         }
-        runtime_tests::yield_until(|| metrics.num_alive_tasks() == before).await;
+        runtime_tests::yield_until(|| live() == before).await;
     });
 }

@@ -62,6 +62,11 @@ pub struct Ticks(pub u64);
 impl Ticks {
     /// Later than every point in time: what waits for it is never fired.
     pub const NEVER: Ticks = Ticks(u64::MAX);
+
+    /// How long so many ticks are; at most 584 years.
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_nanos(self.0.saturating_mul(NANOS_PER_TICK))
+    }
 }
 
 /// Says whether a clock may be paused.

@@ -34,6 +34,7 @@
 //! | `slab.rs` | where the timers of a wheel live, in pages that are given back |
 //! | `wheel.rs` | the [`Wheel`]: insert, remove, next deadline, advance |
 //! | `timer.rs` | [`Handle`]: the shards, their locks, firing; the protocol with parking threads |
+//! | `metrics.rs` | [`Metrics`]: what has been counted; how lateness is |
 //! | `entry.rs` | [`Entry`]: one deadline awaited by one future |
 //! | `context.rs` | the thread-local current handle, and the shard that a thread serves |
 //! | `sync.rs` | the loom seam |
@@ -44,6 +45,7 @@ mod clock;
 mod context;
 mod entry;
 mod level;
+mod metrics;
 mod slab;
 mod sync;
 mod timer;
@@ -52,6 +54,7 @@ mod wheel;
 pub use clock::{Clock, Pausable, Ticks, now};
 pub use context::{EnterGuard, ServeGuard};
 pub use entry::{Entry, Shutdown};
+pub use metrics::Metrics;
 pub use slab::Key;
 pub use timer::{Charge, Handle, Rouse};
 pub use wheel::{Progress, Wheel};

@@ -89,7 +89,7 @@ pub(crate) struct Slab {
     spare: u32,
     /// How many timers there are.
     len: usize,
-    /// The generation given out last.
+    /// The generation given out last; so it counts the timers that were ever inserted.
     generation: u64,
 }
 
@@ -107,6 +107,11 @@ impl Slab {
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Returns how many timers were ever inserted.
+    pub(crate) fn inserted(&self) -> u64 {
+        self.generation
     }
 
     /// Returns the number of pages that have memory.

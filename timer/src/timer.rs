@@ -56,6 +56,10 @@
 //! 500 µs for the two windows that follow: measured with 100,000 sleeps in a second this takes 0.23 s
 //! of CPU instead of 0.57 s, while lone timers stay exact.
 //!
+//! # What is counted
+//!
+//! How many timers came and went, and how late they were, under the locks of the shards; see `metrics.rs`.
+//!
 //! # Closing
 //!
 //! [`Handle::close`] marks each shard under its lock and takes out all timers, waking them. A
@@ -72,6 +76,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, Ticks};
 use crate::context::{self, EnterGuard, ServeGuard};
+use crate::metrics::{Lateness, Metrics};
 use crate::slab::Key;
 use crate::sync::{AtomicU64, Mutex, bugs, fence};
 use crate::wheel::{Progress, Wheel};
@@ -178,6 +183,10 @@ struct Core {
     window: Ticks,
     /// How many timers were fired in the window.
     fired: u64,
+    /// How late all that were ever fired were.
+    lateness: Lateness,
+    /// How many timers the closing took out.
+    ended: u64,
 }
 
 /// What became of a registered timer.
@@ -206,6 +215,8 @@ impl Handle {
                     is_closed: false,
                     window: Ticks(0),
                     fired: 0,
+                    lateness: Lateness::default(),
+                    ended: 0,
                 }),
             })
         };
@@ -300,6 +311,29 @@ impl Handle {
         shards.map(|s| s.core.lock().wheel.len()).sum()
     }
 
+    /// Returns what has been counted so far; locks each shard in turn.
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        let mut lateness = Lateness::default();
+        for shard in &self.line.timers.shards {
+            let core = shard.core.lock();
+            let (inserted, pending) = (core.wheel.inserted(), core.wheel.len());
+            let fired = core.lateness.count();
+            metrics.registered += inserted;
+            metrics.pending += pending;
+            metrics.fired += fired;
+            metrics.ended += core.ended;
+            metrics.cancelled += inserted - pending as u64 - fired - core.ended;
+            lateness.add(&core.lateness);
+        }
+        Metrics {
+            lateness: lateness.buckets(),
+            lateness_sum: lateness.sum(),
+            lateness_max: lateness.max(),
+            ..metrics
+        }
+    }
+
     /// Returns the next deadline of `shard`, as published.
     #[inline]
     pub fn next(&self, shard: usize) -> Option<Instant> {
@@ -381,6 +415,8 @@ impl Handle {
             };
             if due.is_some() {
                 core.fired += 1;
+                let deadline = core.wheel.hand();
+                core.lateness.record(deadline, now);
                 // Look ahead, so that a lone timer takes the lock once.
                 progress = core.wheel.advance(now, 0);
             }
@@ -407,8 +443,9 @@ impl Handle {
                 let mut core = shard.core.lock();
                 core.is_closed = true;
                 let waker = core.wheel.pop_any();
-                if waker.is_none() {
-                    shard.publish(&core);
+                match waker {
+                    Some(_) => core.ended += 1,
+                    None => shard.publish(&core),
                 }
                 drop(core);
                 match waker {

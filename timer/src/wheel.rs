@@ -121,6 +121,11 @@ impl Wheel {
         self.slab.len()
     }
 
+    /// Returns the number of timers that were ever inserted.
+    pub fn inserted(&self) -> u64 {
+        self.slab.inserted()
+    }
+
     /// Returns whether there is no timer.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -210,13 +215,22 @@ impl Wheel {
         }
     }
 
-    /// Takes a timer that [`advance`](Wheel::advance) found due, and returns its waker.
+    /// Takes a timer that [`advance`](Wheel::advance) found due, and returns its waker. Its deadline is the
+    /// [`hand`](Wheel::hand).
     pub fn pop_due(&mut self) -> Option<Waker> {
         let index = self.open_front()?;
-        (self.slab.node(index).deadline <= self.now).then(|| {
+        let deadline = self.slab.node(index).deadline;
+        (deadline <= self.now).then(|| {
+            debug_assert_eq!(deadline, self.now, "the hand stops at each deadline");
             self.unlink(index);
             self.slab.remove(index)
         })
+    }
+
+    /// Returns how far the wheel has come: the deadline of the timers that are due now, or else the present of the last
+    /// advance.
+    pub fn hand(&self) -> Ticks {
+        self.now
     }
 
     /// Takes any timer, and returns its waker: empties the wheel without regard to time.

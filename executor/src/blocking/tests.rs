@@ -118,6 +118,38 @@ fn blocked_jobs_make_the_pool_grow_to_its_bound_and_no_further() {
 }
 
 #[test]
+fn jobs_and_threads_are_counted() {
+    let pool = with_max(1);
+    let (blocker, go_on) = block(&pool);
+    let queued: Vec<_> = (0..3).map(|_| spawn(&pool, || ())).collect();
+    let stats = pool.stats();
+    assert_eq!((stats.jobs, stats.jobs_finished, stats.queued), (4, 0, 3));
+    assert_eq!((stats.threads_started, stats.max_threads), (1, 1));
+    go_on.send(()).unwrap();
+    join(blocker).unwrap();
+    queued.into_iter().for_each(|job| join(job).unwrap());
+    while pool.stats().idle == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(pool.stats().jobs_finished, 4);
+
+    // Those that never begin are over as well, and those that are refused were never accepted.
+    let (blocker, go_on) = block(&pool);
+    let cancelled = spawn(&pool, || ());
+    pool.begin_shutdown();
+    assert!(join(cancelled).unwrap_err().is_cancelled());
+    assert!(join(spawn(&pool, || ())).unwrap_err().is_cancelled());
+    let stats = pool.stats();
+    assert_eq!((stats.jobs, stats.jobs_finished), (6, 5));
+    go_on.send(()).unwrap();
+    join(blocker).unwrap();
+    assert!(pool.shutdown(None));
+    let stats = pool.stats();
+    assert_eq!((stats.jobs, stats.jobs_finished, stats.threads), (6, 6, 0));
+    assert_eq!((stats.threads_started, stats.threads_refused), (1, 0));
+}
+
+#[test]
 fn idle_threads_are_used_again() {
     let pool = with_max(8);
     let mut threads = HashSet::new();
@@ -276,7 +308,9 @@ fn without_any_thread_the_handle_says_so() {
                 .ends_with("has no thread and could not start one")
         );
     }
-    assert_eq!(pool.stats().threads, 0);
+    let stats = pool.stats();
+    assert_eq!((stats.threads, stats.threads_refused), (0, 3));
+    assert_eq!((stats.jobs, stats.jobs_finished), (3, 3));
     assert!(pool.shutdown(None));
 }
 

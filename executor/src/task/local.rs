@@ -9,6 +9,7 @@
 
 use super::{Cause, JoinHandle, Meta, Owned, Reason, Runnable, Schedule, Scheduled};
 use crate::budget;
+use crate::report::{self, Subject};
 use crate::sync::Mutex;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// How many tasks run in one poll of the set. Tokio's figure.
 const TICK_TASKS: usize = 61;
@@ -172,13 +174,19 @@ impl LocalSet {
 
     /// Runs some tasks; asks to be polled again if there are more.
     fn tick(&self, cx: &Context<'_>) {
+        let is_watched = report::is_watched();
         for _ in 0..TICK_TASKS {
             let task = self.shared.queue.lock().tasks.pop_front();
             let Some(task) = task else {
                 return;
             };
+            let subject = is_watched.then(|| Subject::of(&task));
+            let start = subject.as_ref().map(|_| Instant::now());
             // How the poll ended is the task's own business.
             let _ = budget::with(|| task.run());
+            if let (Some(subject), Some(start)) = (subject, start) {
+                report::note(subject, start.elapsed());
+            }
         }
         cx.waker().wake_by_ref();
     }

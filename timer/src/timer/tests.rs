@@ -394,3 +394,60 @@ fn threads_at_once() {
     });
     assert_eq!(handle.pending(), 0);
 }
+
+/// Every timer is counted once among those that are pending, or under what became of it.
+fn balanced(handle: &Handle) -> Metrics {
+    let metrics = handle.metrics();
+    let accounted = metrics.fired + metrics.cancelled + metrics.ended + metrics.pending as u64;
+    assert_eq!(metrics.registered, accounted, "{metrics:?}");
+    assert_eq!(
+        metrics.fired,
+        metrics.lateness.iter().map(|&(_, count)| count).sum()
+    );
+    metrics
+}
+
+#[test]
+fn what_becomes_of_timers_is_counted() {
+    let handle = timers(2);
+    let count = Arc::default();
+    let tick = Ticks(1).duration();
+    let mut entries: Vec<_> = (1..=8)
+        .map(|millis| wait(&handle, millis, &count))
+        .collect();
+    {
+        let _serving = handle.serve(1);
+        entries.push(wait(&handle, 20, &count));
+    }
+    let metrics = balanced(&handle);
+    assert_eq!((metrics.registered, metrics.pending), (9, 9));
+    assert_eq!(metrics.lateness_max, Duration::ZERO);
+
+    // One that is dropped, one that waits anew, and one that never waits.
+    drop(entries.remove(0));
+    let later = handle.clock().now() + Duration::from_millis(30);
+    entries[0].reset(Some(later));
+    drop(Entry::after(handle.clone(), Duration::from_secs(1)));
+    let metrics = balanced(&handle);
+    assert_eq!((metrics.registered, metrics.cancelled), (10, 2));
+
+    // Those of 3 and 4 ms in time, the others late by a second or so.
+    for millis in [3, 1, 1002] {
+        handle.clock().advance(Duration::from_millis(millis));
+        fire(&handle, 0);
+    }
+    let metrics = balanced(&handle);
+    assert_eq!((metrics.fired, metrics.pending), (7, 1));
+    assert_eq!(metrics.lateness[0], (tick, 2));
+    assert_eq!(metrics.lateness[15], (Duration::MAX, 5));
+    assert_eq!(metrics.lateness_max, Duration::from_millis(1001) + tick);
+    // 5 to 8 ms, and the one that was to come after 30 ms.
+    let late = Duration::from_millis(1001 + 1000 + 999 + 998 + 976);
+    assert_eq!(metrics.lateness_sum, late + 7 * tick);
+
+    handle.close();
+    let metrics = balanced(&handle);
+    assert_eq!((metrics.ended, metrics.pending), (1, 0));
+    drop(entries);
+    assert_eq!(balanced(&handle), metrics);
+}
