@@ -5,7 +5,8 @@
 //! calls, for a single connection a blocking socket and otherwise level-triggered epoll. It reports
 //! on its standard output, a line at a time; [`Client`] is the other end of that pipe.
 
-use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,8 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
-use crate::process::Switches;
-use crate::stats;
+use crate::process::{Switches, monotonic_micros};
+use crate::work;
 
 /// The first argument of a client process.
 pub const FLAG: &str = "--client";
@@ -35,13 +36,14 @@ pub enum Load {
         /// Counted.
         time: Duration,
     },
-    /// One connection, which thinks for 3 ms on average between requests. Reports
-    /// `done <requests> <p50 µs> <p99 µs>`.
+    /// One connection, which thinks for 3 ms on average between requests. Reports `start` when it has its first echo, and
+    /// in the end `done` with two numbers for each request: when it was sent and when its echo was complete, on
+    /// [the clock of all processes](crate::process::monotonic_micros). A last request that got none has `inf` there.
     Thinking {
-        /// Not counted.
-        warm_up: Duration,
-        /// Counted.
+        /// How long requests are sent.
         time: Duration,
+        /// How long an echo may take, if that is later: then the client gives up.
+        patience: Duration,
     },
     /// Connect, one byte there and back, reset; one after the other. Reports
     /// `done <connections> <seconds>`.
@@ -76,8 +78,8 @@ impl Client {
                 millis(warm_up),
                 millis(time),
             ]),
-            Load::Thinking { warm_up, time } => {
-                arguments.extend(["thinking".into(), millis(warm_up), millis(time)]);
+            Load::Thinking { time, patience } => {
+                arguments.extend(["thinking".into(), millis(time), millis(patience)]);
             }
             Load::Churn { connections } => {
                 arguments.extend(["churn".into(), connections.to_string()]);
@@ -95,6 +97,11 @@ impl Client {
             quiet.as_millis().to_string(),
             window.as_millis().to_string(),
         ])
+    }
+
+    /// Starts a process that computes until the result is dropped or this process ends.
+    pub fn burn() -> Self {
+        Self::start_with(&[std::process::id().to_string(), "burn".into()])
     }
 
     fn start_with(arguments: &[String]) -> Self {
@@ -153,6 +160,7 @@ pub fn run(arguments: &[String]) {
         "closed" if number(2) == 1 => closed_single(address(), millis(3), millis(4)),
         "closed" => closed_many(address(), number(2) as usize, millis(3), millis(4)),
         "thinking" => thinking(address(), millis(2), millis(3)),
+        "burn" => burn(number(0) as u32),
         "churn" => churn(address(), number(2) as usize),
         "observe" => observe(number(0) as u32, millis(2), millis(3)),
         other => panic!("there is no load {other}"),
@@ -279,27 +287,53 @@ fn closed_many(address: SocketAddr, count: usize, warm_up: Duration, time: Durat
     report(&format!("done {requests} {}", time.as_secs_f64()));
 }
 
-fn thinking(address: SocketAddr, warm_up: Duration, time: Duration) {
+fn thinking(address: SocketAddr, time: Duration, patience: Duration) {
     let mut stream = connect(address);
+    round_trip(&mut stream);
+    report("start");
+    let end = Instant::now() + time;
     let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut drive = |time: Duration| {
-        let start = Instant::now();
-        let mut latencies = Vec::new();
-        while start.elapsed() < time {
-            let asked = Instant::now();
-            round_trip(&mut stream);
-            latencies.push(stats::micros(asked.elapsed()));
-            // From 1.5 to 4.5 ms, so that the requests do not march in step with the hogs.
-            seed = seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
-            std::thread::sleep(Duration::from_micros(1500 + (seed >> 33) % 3000));
+    let mut done = String::from("done");
+    while Instant::now() < end {
+        let (asked, asked_at) = (Instant::now(), monotonic_micros());
+        let is_answered = try_round_trip(&mut stream, end.max(asked + patience));
+        let answered_at = if is_answered {
+            monotonic_micros()
+        } else {
+            f64::INFINITY
+        };
+        write!(done, " {asked_at} {answered_at}").expect("a string grows");
+        if !is_answered {
+            break;
         }
-        latencies
-    };
-    drive(warm_up);
-    let mut latencies = drive(time);
-    let p50 = stats::median(&mut latencies);
-    let p99 = stats::quantile(&mut latencies, 0.99);
-    report(&format!("done {} {p50} {p99}", latencies.len()));
+        // From 1.5 to 4.5 ms, so that the requests do not march in step with the hogs.
+        seed = seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        std::thread::sleep(Duration::from_micros(1500 + (seed >> 33) % 3000));
+    }
+    report(&done);
+}
+
+/// One request and its echo on a blocking socket; `false` if that has not come by `until`.
+fn try_round_trip(stream: &mut TcpStream, until: Instant) -> bool {
+    stream.write_all(&MESSAGE).expect("the server reads");
+    let mut echo = [0; MESSAGE.len()];
+    let mut received = 0;
+    while received < MESSAGE.len() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        stream.set_read_timeout(Some(left)).expect("not zero");
+        match stream.read(&mut echo[received..]) {
+            Ok(0) => panic!("the server closed the connection"),
+            Ok(count) => received += count,
+            // What Linux says when the time is over.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("the server answers: {error}"),
+        }
+    }
+    assert_eq!(echo, MESSAGE, "the echo differs from the request");
+    true
 }
 
 fn churn(address: SocketAddr, count: usize) {
@@ -325,4 +359,12 @@ fn observe(pid: u32, quiet: Duration, window: Duration) {
     let before = Switches::of(pid);
     std::thread::sleep(window);
     report(&format!("done {}", Switches::of(pid).since(&before)));
+}
+
+/// Computes as long as the process `parent` is there, even if that is killed.
+fn burn(parent: u32) {
+    let is_parent = |pid: rustix::process::Pid| pid.as_raw_nonzero().get() == parent as i32;
+    while rustix::process::getppid().is_some_and(is_parent) {
+        work::compute(Duration::from_millis(1));
+    }
 }

@@ -8,6 +8,10 @@
 //!   to read the results, and it defines each workload once. Criterion's benches and the table use
 //!   the same functions.
 //! - [`table`]: the interleaved comparison, `cargo bench --bench ratios`.
+//! - [`matrix`]: bad neighbours beside more contestants, `cargo bench --bench hogs`; [`go`] is the one among them that is
+//!   no crate.
+//! - [`paired`]: one runtime with and without rescue, `cargo bench --bench rescue`.
+//! - [`fresh`]: a measurement in a process of its own. [`options`]: what the command line asks for.
 //! - [`client`]: the load, in a process of its own, and the observer of an idle process.
 //! - [`report`], [`stats`], [`work`]: the printed rows, quantiles, calibrated CPU work.
 //! - [`process`], [`quiet`]: what the kernel says of this process, and of the others meanwhile.
@@ -19,6 +23,11 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod fresh;
+pub mod go;
+pub mod matrix;
+pub mod options;
+pub mod paired;
 pub mod process;
 pub mod questions;
 pub mod quiet;

@@ -1,4 +1,4 @@
-//! What the kernel says of a process: CPU time, memory, context switches.
+//! What the kernel says of a process: CPU time, memory, context switches; and the time for several.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -14,6 +14,12 @@ pub fn cpu_time() -> Duration {
         u64::try_from(time.tv_sec).expect("CPU time is positive"),
         u32::try_from(time.tv_nsec).expect("below one second"),
     )
+}
+
+/// Returns the monotonic clock in microseconds; all processes of the machine see the same.
+pub fn monotonic_micros() -> f64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 /// Returns the resident memory of this process in bytes.

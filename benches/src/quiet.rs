@@ -4,12 +4,57 @@
 //! The kernel counts the CPU time of the whole machine and that of this process with its ended
 //! children; what is left over, others have used. Both counters move in steps of 10 ms, and
 //! interrupts are left out: those of our own sockets look like somebody else's.
+//!
+//! A measurement beside which others used more than a twentieth of the CPUs is repeated, `--patience` times at most, and
+//! the one that they disturbed least counts.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use crate::options::Options;
 
 /// Seconds of a step of the kernel's counters (`USER_HZ` is 100 on Linux).
 const STEP: f64 = 0.01;
+
+/// How long the machine is watched before a measurement.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Which share of the CPUs others may use before a measurement is repeated.
+pub const DISTURBED: f64 = 0.05;
+
+/// What one measurement gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<T> {
+    /// The result.
+    pub value: T,
+    /// Which share of the CPUs others used meanwhile.
+    pub others: f64,
+}
+
+/// Measures until nobody disturbs it or the patience is at an end; `None` if a measurement fails.
+pub fn in_quiet<T>(
+    options: &Options,
+    mut measure: impl FnMut() -> Option<T>,
+) -> Option<Measured<T>> {
+    let mut best: Option<Measured<T>> = None;
+    for attempt in 0..=options.patience {
+        // A neighbour's burst of work may be over soon.
+        std::thread::sleep(Duration::from_millis(500) * attempt.min(4));
+        let watch = Watch::start();
+        // What runs now goes on beside a short measurement, whose own time the kernel's
+        // counters are too coarse to tell.
+        std::thread::sleep(options.effort.pick(SETTLE, Duration::ZERO));
+        let value = measure()?;
+        let others = watch.share_of_others();
+        if best.as_ref().is_none_or(|best| others < best.others) {
+            best = Some(Measured { value, others });
+        }
+        if others <= DISTURBED {
+            break;
+        }
+    }
+    best
+}
 
 /// A span of time, and what others did in it.
 #[derive(Debug)]

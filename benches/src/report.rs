@@ -5,12 +5,13 @@
 //! to `ratios.md` in Cargo's target folder, with what one must know to compare them.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::Command;
 use std::{fs, io};
 
 use crate::questions::{Goal, Metric};
+use crate::quiet::DISTURBED;
 use crate::stats::{median, quantile};
-use crate::table::DISTURBED;
 
 /// The values of one round.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ impl Row {
     /// Condenses the values of all rounds.
     pub fn new(metric: Metric, rounds: &[Round]) -> Self {
         let column = |value: fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<f64>>();
-        let mut ratios = column(|round| round.ours / round.peer);
+        let mut ratios = column(|round| ratio(round.ours, round.peer));
         Self {
             metric,
             rounds: rounds.len(),
@@ -55,9 +56,18 @@ impl Row {
         }
     }
 
-    /// Our median divided by the peer's; NaN where both are zero.
+    /// Our median divided by the peer's.
     fn ratio(&self) -> f64 {
-        self.ours / self.peer
+        ratio(self.ours, self.peer)
+    }
+
+    /// A value, or what it is more than.
+    fn figure(&self, value: f64) -> String {
+        if value == f64::INFINITY {
+            format!(">{}", figure(self.metric.patience))
+        } else {
+            figure(value)
+        }
     }
 
     /// The smallest and the largest ratio in words.
@@ -104,8 +114,8 @@ impl Row {
         let mut line = format!(
             "{}: {ours} {}, {peer} {} {}, ratio {} [{}]",
             self.metric.name,
-            figure(self.ours),
-            figure(self.peer),
+            self.figure(self.ours),
+            self.figure(self.peer),
             self.metric.unit,
             quotient(self.ratio()),
             self.spread(),
@@ -146,14 +156,23 @@ impl Row {
             "| `{}` | {} | {} | {} | {} | {} | {:.0} % | {} | {} |",
             self.metric.name,
             self.metric.unit,
-            figure(self.ours),
-            figure(self.peer),
+            self.figure(self.ours),
+            self.figure(self.peer),
             quotient(self.ratio()),
             self.spread(),
             self.others * 100.0,
             self.goal(),
             self.verdict(),
         )
+    }
+}
+
+/// One value divided by another; NaN where both are zero, or one was waited for in vain.
+fn ratio(ours: f64, peer: f64) -> f64 {
+    if ours.is_finite() && peer.is_finite() {
+        ours / peer
+    } else {
+        f64::NAN
     }
 }
 
@@ -167,7 +186,7 @@ fn quotient(value: f64) -> String {
 }
 
 /// Three digits that matter, or all of a large number.
-fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -175,8 +194,8 @@ fn figure(value: f64) -> String {
     }
 }
 
-/// What a reader must know to compare two runs, as keys and values.
-pub fn facts() -> Vec<(&'static str, String)> {
+/// What a reader must know to compare two runs of this bench, as keys and values.
+pub fn facts(bench: &str) -> Vec<(&'static str, String)> {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     vec![
         ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
@@ -188,7 +207,7 @@ pub fn facts() -> Vec<(&'static str, String)> {
         ("load average", read("/proc/loadavg")),
         (
             "command",
-            format!("cargo bench --bench ratios -- {}", own_arguments()),
+            format!("cargo bench --bench {bench} -- {}", own_arguments()),
         ),
     ]
 }
@@ -199,19 +218,12 @@ pub fn facts() -> Vec<(&'static str, String)> {
 ///
 /// If the folder cannot be found or written.
 pub fn save(facts: &[(&str, String)], ours: &str, peer: &str, rows: &[Row]) -> io::Result<()> {
-    let executable = std::env::current_exe()?;
-    // <target>/<profile>/deps/<executable>
-    let target = executable
-        .ancestors()
-        .nth(3)
-        .ok_or_else(|| io::Error::other("the executable is not in a target folder"))?;
-
+    let target = target()?;
     let mut tsv = String::new();
-    let mut markdown = String::new();
     for (key, value) in facts {
         tsv += &format!("# {key}\t{value}\n");
-        markdown += &format!("- {key}: {value}\n");
     }
+    let mut markdown = markdown_facts(facts);
     tsv += &format!(
         "name\tunit\t{ours}\t{peer}\tratio\tlowest\thighest\trounds\tothers\tgoal\tverdict\n"
     );
@@ -224,6 +236,26 @@ pub fn save(facts: &[(&str, String)], ours: &str, peer: &str, rows: &[Row]) -> i
     }
     fs::write(target.join("ratios.md"), markdown)?;
     fs::write(target.join("ratios.tsv"), tsv)
+}
+
+/// Returns Cargo's target folder.
+///
+/// # Errors
+///
+/// If this executable is not in one.
+pub fn target() -> io::Result<PathBuf> {
+    let executable = std::env::current_exe()?;
+    // <target>/<profile>/deps/<executable>
+    let target = executable.ancestors().nth(3).map(PathBuf::from);
+    target.ok_or_else(|| io::Error::other("the executable is not in a target folder"))
+}
+
+/// The facts as a list.
+pub fn markdown_facts(facts: &[(&str, String)]) -> String {
+    facts
+        .iter()
+        .map(|(key, value)| format!("- {key}: {value}\n"))
+        .collect()
 }
 
 fn read(path: &str) -> String {
@@ -283,9 +315,10 @@ mod tests {
             .collect();
         Row::new(
             Metric {
-                name: "name",
+                name: "name".into(),
                 unit: "ns",
                 goal,
+                patience: 1500.0,
             },
             &rounds,
         )
@@ -304,6 +337,18 @@ mod tests {
         assert_eq!(row(Goal::AtMost(1.0), &rounds).is_met(), Some(false));
         assert_eq!(row(Goal::AtLeast(1.9), &rounds).is_met(), Some(true));
         assert_eq!(row(Goal::Watched, &rounds).is_met(), None);
+    }
+
+    #[test]
+    fn what_was_waited_for_in_vain_is_a_bound_and_no_quotient() {
+        let row = row(
+            Goal::AtMost(2.0),
+            &[(1.0, f64::INFINITY), (1.0, 4.0), (1.0, f64::INFINITY)],
+        );
+        assert_eq!(
+            row.line("ours", "tokio"),
+            "name: ours 1.00, tokio >1500 ns, ratio – [–] (goal ≤ 2.00: met)"
+        );
     }
 
     #[test]

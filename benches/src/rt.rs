@@ -94,10 +94,14 @@ where
 
 /// Implements [`Rt`] for the runtime of a crate that has Tokio's names.
 ///
-/// `contestant!(Name, the_crate, "label")` defines the struct `Name`.
+/// `contestant!(Name, the_crate, "label")` defines the struct `Name`. With a function as fourth argument, which takes the
+/// crate's builder, it starts with other settings than the defaults.
 #[macro_export]
 macro_rules! contestant {
     ($name:ident, $krate:ident, $label:literal) => {
+        $crate::contestant!($name, $krate, $label, |_| ());
+    };
+    ($name:ident, $krate:ident, $label:literal, $settings:expr) => {
         #[doc = concat!("The runtime of `", stringify!($krate), "`.")]
         #[derive(Clone)]
         pub(crate) struct $name(
@@ -114,9 +118,11 @@ macro_rules! contestant {
             type Stream = $krate::net::TcpStream;
 
             fn start(workers: usize) -> Self {
-                let runtime = $krate::runtime::Builder::new_multi_thread()
-                    .worker_threads(workers)
-                    .enable_all()
+                let mut builder = $krate::runtime::Builder::new_multi_thread();
+                builder.worker_threads(workers).enable_all();
+                let settings: fn(&mut $krate::runtime::Builder) = $settings;
+                settings(&mut builder);
+                let runtime = builder
                     .build()
                     .expect("a runtime starts on an idle machine");
                 Self(std::sync::Arc::new(runtime))

@@ -65,25 +65,32 @@ pub enum Goal {
 }
 
 /// One figure of a question.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Metric {
     /// The row's name in the table.
-    pub name: &'static str,
+    pub name: String,
     /// The figure's unit.
     pub unit: &'static str,
     /// What it shall reach.
     pub goal: Goal,
+    /// How long was waited for it, in its unit: an infinite value stands for "more than that".
+    pub patience: f64,
 }
 
 /// Builds a [`Metric`].
-fn metric(name: &'static str, unit: &'static str, goal: Goal) -> Metric {
-    Metric { name, unit, goal }
+fn metric(name: impl Into<String>, unit: &'static str, goal: Goal) -> Metric {
+    Metric {
+        name: name.into(),
+        unit,
+        goal,
+        patience: f64::INFINITY,
+    }
 }
 
 /// Something that can be measured on any runtime.
 pub struct Question<R> {
     /// What selects it on the command line, together with its metrics' names.
-    pub name: &'static str,
+    pub name: String,
     /// Where it is measured.
     pub home: Home,
     /// How many rounds are useful.
@@ -91,8 +98,11 @@ pub struct Question<R> {
     /// The figures that one measurement gives.
     pub metrics: Vec<Metric>,
     /// Measures once: one value for each metric.
-    pub measure: fn(&R, Effort) -> Vec<f64>,
+    pub measure: Measure<R>,
 }
+
+/// How a question is asked once.
+pub type Measure<R> = Box<dyn Fn(&R, Effort) -> Vec<f64>>;
 
 impl<R> std::fmt::Debug for Question<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -103,26 +113,32 @@ impl<R> std::fmt::Debug for Question<R> {
 }
 
 impl<R> Question<R> {
+    /// Returns what selects it on the command line.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let metrics = self.metrics.iter().map(|metric| metric.name.as_str());
+        metrics.chain([self.name.as_str()])
+    }
+
     /// A question asked in the table's process.
     fn shared(
-        name: &'static str,
+        name: impl Into<String>,
         metrics: impl Into<Vec<Metric>>,
-        measure: fn(&R, Effort) -> Vec<f64>,
+        measure: impl Fn(&R, Effort) -> Vec<f64> + 'static,
     ) -> Self {
         Self {
-            name,
+            name: name.into(),
             home: Home::Shared,
             rounds_at_most: usize::MAX,
             metrics: metrics.into(),
-            measure,
+            measure: Box::new(measure),
         }
     }
 
     /// A question asked in a fresh process.
     fn own(
-        name: &'static str,
+        name: impl Into<String>,
         metrics: impl Into<Vec<Metric>>,
-        measure: fn(&R, Effort) -> Vec<f64>,
+        measure: impl Fn(&R, Effort) -> Vec<f64> + 'static,
     ) -> Self {
         Self {
             home: Home::Own,
