@@ -23,8 +23,8 @@ thread_local! {
     static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
     static POLLING: Cell<bool> = const { Cell::new(false) };
     static MEMBER: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
-    /// When the poll began that this thread of the hog lane is in.
-    static LANE_POLL: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// The poll that this thread of the hog lane is in.
+    static LANE_POLL: Cell<Option<LanePoll>> = const { Cell::new(None) };
     /// How many tasks this thread will have injected before one gets a time stamp.
     static STAMP_IN: Cell<u32> = const { Cell::new(SAMPLE_INTERVAL) };
     static BATCH: Cell<Option<usize>> = const { Cell::new(None) };
@@ -131,13 +131,22 @@ pub(crate) fn is_member(shared: &Arc<Shared>) -> bool {
     MEMBER.with(Cell::get) == Arc::as_ptr(shared)
 }
 
-/// Sets when the poll began that this thread of the hog lane is in; `None` after it.
-pub(crate) fn set_lane_poll(started: Option<Instant>) {
-    LANE_POLL.with(|poll| poll.set(started));
+/// A poll in the hog lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LanePoll {
+    /// The seat of the thread.
+    pub(crate) seat: usize,
+    /// When it began.
+    pub(crate) started: Instant,
 }
 
-/// When the poll began that this thread is in, if it is one of the hog lane.
-pub(crate) fn lane_poll() -> Option<Instant> {
+/// Sets the poll that this thread of the hog lane is in; `None` after it.
+pub(crate) fn set_lane_poll(poll: Option<LanePoll>) {
+    LANE_POLL.with(|current| current.set(poll));
+}
+
+/// The poll that this thread is in, if it is one of the hog lane.
+pub(crate) fn lane_poll() -> Option<LanePoll> {
     LANE_POLL.with(Cell::get)
 }
 

@@ -26,6 +26,7 @@
 //!   Otherwise become idle and wait, without unlocking in between; after the wait, `chosen` above zero: take one off and begin again, even if
 //!   the time is over; time over: end.
 //! - *Blocked* (watchman): lock; is that thread still in the same poll? count it as blocked, *help*.
+//! - *Aborted* (watchman, while tasks wait): those that were cancelled in the queue are taken out and go to a worker.
 //! - After a poll: count the epoch on, and then lock; if this seat was counted as blocked, take that back.
 //! - *Not started*: lock; that thread is no longer at work. Somebody may have become idle because it was: choose an idle thread if *help* would.
 //!   If all that are left block, the tasks go to the injector.
@@ -337,6 +338,8 @@ impl<T> Lane<T> {
         // Ordering: SeqCst, as in `begin`.
         self.busy.fetch_sub(1, Ordering::SeqCst);
         let line = &self.seats[seat];
+        // Relaxed: for the list of tasks.
+        line.polling.store(Place::IDLE.0, Ordering::Relaxed);
         if !bug::LANE_END_LATE.is_on() {
             // Before the lock, which orders it for `blocked`.
             line.count_on();
@@ -355,6 +358,18 @@ impl<T> Lane<T> {
     pub(crate) fn is_short(&self) -> bool {
         let state = self.state.lock();
         !state.queue.is_empty() && !state.closed
+    }
+
+    /// *Aborted*: takes out the tasks that `is_cancelled` says so of; to drop a future is no poll.
+    pub(crate) fn take_cancelled(&self, is_cancelled: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut state = self.state.lock();
+        if !state.queue.iter().any(&is_cancelled) {
+            return Vec::new();
+        }
+        let waiting = std::mem::take(&mut state.queue);
+        let (cancelled, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_cancelled);
+        state.queue = rest.into();
+        cancelled
     }
 
     /// *Blocked*: the watchman has seen that the poll which began with `epoch` on `seat` sleeps in the kernel.

@@ -3,9 +3,10 @@
 //! Each entry is a copy of what was true of a task at one moment: tasks come and go while the list is made. A batch of tasks at a time is copied
 //! under the lock of its shard, so even a list of a million tasks holds no spawn up for longer than that takes.
 //!
-//! *Which thread polls it* is found by comparing the task's word with what the slots and the lane's seats publish, and *since when* is what the watchman
+//! *Which thread polls it* is found by comparing the task's word with what the slots and the lane's seats publish (if one alone does), and *since when* is what the watchman
 //! has seen; so a poll shorter than its period has no beginning that is known.
 
+use crate::context;
 use crate::report::Spot;
 use crate::scheduler::{Handle, Shared};
 use crate::slots::Stillness;
@@ -89,8 +90,7 @@ impl Shared {
             Phase::Idle => TaskState::Waiting,
             Phase::Scheduled => TaskState::Scheduled,
             Phase::Running => {
-                let is_this = |(place, _): &&(Place, Spot)| place.is_same(Place(task.word));
-                let spot = polled.iter().rev().find(is_this).map(|&(_, spot)| spot);
+                let spot = self.spot_of(&task, polled);
                 TaskState::Running {
                     place: spot.map(|spot| self.name_of(spot)),
                     at_least: spot.map_or(Duration::ZERO, |spot| {
@@ -109,6 +109,21 @@ impl Shared {
             location: task.location,
             name: task.name,
         }
+    }
+
+    /// Where a task is polled, if that can be told: a thread that has just polled it still publishes its word.
+    fn spot_of(&self, task: &task::TaskInfo, polled: &[(Place, Spot)]) -> Option<Spot> {
+        let is_this = |(place, _): &&(Place, Spot)| place.is_same(Place(task.word));
+        let mut spots = polled.iter().filter(is_this).map(|&(_, spot)| spot);
+        let first = spots.next()?;
+        if spots.next().is_none() {
+            return Some(first);
+        }
+        // Somebody who lists the tasks from inside one knows at least where that is.
+        let is_here = task::try_id() == Some(task.id);
+        let lane = context::lane_poll().map(|poll| Spot::Lane(poll.seat));
+        let own = lane.or_else(|| context::with_worker(|worker| Some(Spot::Slot(worker?.slot()))));
+        own.filter(|_| is_here)
     }
 
     fn stillness(&self, spot: Spot) -> &Stillness {

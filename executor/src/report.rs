@@ -363,6 +363,11 @@ impl Reporter {
         self.config.threshold
     }
 
+    /// Whether there are reports at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.config.threshold < Duration::MAX
+    }
+
     /// Counts a slow poll, and fills in how often there was one before and what was left out; `false` if there were too many of late.
     fn admit(&self, poll: &mut SlowPoll, now: Instant) -> bool {
         let mut state = self.state.lock();

@@ -5,7 +5,7 @@
 #![doc = include_str!("rescue.md")]
 
 use crate::budget;
-use crate::context;
+use crate::context::{self, LanePoll};
 use crate::lane::{self, Help, Next};
 use crate::report::{Spot, Still};
 use crate::scheduler::{Flavor, Handle, Shared, call_hook};
@@ -70,7 +70,11 @@ impl Shared {
             // Relaxed: a counter.
             self.counters.spares_started.fetch_add(1, Ordering::Relaxed);
         } else {
-            // No thread to be had: the others go on with one worker fewer until one is back.
+            // No thread to be had, but one may have come back meanwhile.
+            if self.threads.hand_to_spare(slot) {
+                return;
+            }
+            // The others go on with one worker fewer until one is back.
             self.threads.call_off();
             self.slots.give_back(slot, Seat::Worker);
         }
@@ -142,15 +146,18 @@ impl Shared {
             if Place(word).conduct() & STAMPED != 0 {
                 self.take_stamp(&task);
             }
+            // Relaxed: a counter. Before the poll, so that the task itself sees it counted.
+            self.counters.lane_polls.fetch_add(1, Ordering::Relaxed);
             self.lane.begin(seat, word);
             self.park.activated();
             let start = Instant::now();
-            context::set_lane_poll(Some(start));
+            context::set_lane_poll(Some(LanePoll {
+                seat,
+                started: start,
+            }));
             let polled = budget::with(|| task.run());
             context::set_lane_poll(None);
             self.lane.end(seat);
-            // Relaxed: a counter.
-            self.counters.lane_polls.fetch_add(1, Ordering::Relaxed);
             sample_in -= 1;
             if sample_in == 0 {
                 sample_in = SAMPLE_INTERVAL;
@@ -177,7 +184,7 @@ impl Shared {
             return;
         }
         // Not in the lane: it was marked in this very poll.
-        let Some(started) = context::lane_poll() else {
+        let Some(LanePoll { started, .. }) = context::lane_poll() else {
             return;
         };
         if started.elapsed() >= lane::SHORT {
@@ -255,8 +262,16 @@ impl Shared {
             builder = builder.stack_size(stack_size);
         }
         let shared = Arc::clone(self);
-        self.threads
-            .start(builder, move || shared.member_main(body))
+        let started = self
+            .threads
+            .start(builder, move || shared.member_main(body));
+        started.inspect_err(|_| {
+            // Who waited for the members may have given up meanwhile: then the last one finishes, and that may be us.
+            self.threads.join();
+            if self.threads.leave() {
+                self.finish_shutdown();
+            }
+        })
     }
 
     fn member_main(self: &Arc<Self>, body: impl FnOnce()) {

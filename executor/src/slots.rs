@@ -10,8 +10,8 @@
 //!
 //! A slot is *live* while a thread serves it; a guest's only while that thread is awake. Stealing and the
 //! last look before parking go over the live slots. The rule that makes it safe to skip the others: **the
-//! deque and the LIFO slot of a slot that is not live are empty** (its thread drains them to the injector
-//! before it clears the bit, and pushes nothing after).
+//! deque and the LIFO slot of a slot that is not live are empty, or about to be** (its thread clears the bit, then drains them to the
+//! injector and notifies, and pushes nothing after).
 
 use crate::metrics::SlotCounters;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
@@ -212,7 +212,7 @@ impl Slots {
         self.live[slot / 64].fetch_or(1 << (slot % 64), Ordering::SeqCst);
     }
 
-    /// Makes `slot` no longer live; it must have been drained.
+    /// Makes `slot` no longer live; its thread drains it next, and notifies.
     pub(crate) fn retire(&self, slot: usize) {
         // Ordering: SeqCst, as in `enliven`.
         self.live[slot / 64].fetch_and(!(1 << (slot % 64)), Ordering::SeqCst);

@@ -20,7 +20,7 @@ use crate::report::{Polled, Probe, SlowPoll, Spot, Still, Usage};
 use crate::scheduler::Shared;
 use crate::slots::{STUCK, Slots};
 use crate::sync::{AtomicU64, Ordering, bug};
-use crate::task::{Place, TaskRef};
+use crate::task::{Place, Runnable, TaskRef};
 use crate::threads::{Threads, WrittenOff};
 use crate::worker::HOG;
 use std::sync::{Arc, Weak};
@@ -76,6 +76,8 @@ pub struct Watchman {
     slots: Box<[Seen]>,
     /// One entry a seat of the lane.
     seats: Box<[Seen]>,
+    /// The seat of the lane to ask first.
+    ask_from: usize,
 }
 
 /// What the watchman saw.
@@ -93,6 +95,7 @@ impl Watchman {
         Watchman {
             slots: vec![seen; shared.slots.len()].into(),
             seats: vec![seen; shared.lane.seats().len()].into(),
+            ask_from: 0,
             shared: Arc::downgrade(shared),
         }
     }
@@ -110,10 +113,10 @@ impl Watchman {
         for index in shared.slots.live_from(0) {
             let slot = shared.slots.get(index);
             let seen = &mut self.slots[index];
+            // Ordering: Acquire pairs with the Release in `Worker::publish`; before the epoch.
+            let is_idle = Place(slot.polling.load(Ordering::Acquire)) == Place::IDLE;
             // Relaxed: compared with its own earlier value only.
             let epoch = slot.epoch.load(Ordering::Relaxed);
-            // Relaxed: as the epoch.
-            let is_idle = Place(slot.polling.load(Ordering::Relaxed)) == Place::IDLE;
             if epoch != seen.epoch || is_idle || shared.idle.is_parked(index) {
                 if seen.still {
                     slot.stillness.end();
@@ -122,7 +125,7 @@ impl Watchman {
                 continue;
             }
             let standing = now.duration_since(seen.since);
-            if !seen.reported {
+            if standing < threshold || (!seen.reported && shared.reporter.is_on()) {
                 watched = Watched::Standing;
             }
             let polled = At {
@@ -141,6 +144,8 @@ impl Watchman {
                 continue;
             }
             stuck(index);
+            // Its polls are long: from now on it notifies for its LIFO slot too.
+            slot.raise(STUCK);
             // R1, at every look: the task may go on to wake others.
             if let Some(task) = slot.lifo.take() {
                 shared.inject_first(task);
@@ -190,8 +195,15 @@ impl Watchman {
         let mut watched = Watched::Calm;
         let mut asked = 0;
         let is_short = shared.lane.is_short();
-        for (index, seat) in shared.lane.seats().iter().enumerate() {
-            let seat: &Seat = seat;
+        if is_short {
+            for task in shared.lane.take_cancelled(Runnable::is_cancelled) {
+                shared.inject(task);
+            }
+        }
+        let seats = shared.lane.seats();
+        let first = self.ask_from;
+        for index in (0..seats.len()).map(|step| (first + step) % seats.len()) {
+            let seat: &Seat = &seats[index];
             let seen = &mut self.seats[index];
             // Relaxed: compared with its own earlier value only.
             let epoch = seat.epoch.load(Ordering::Relaxed);
@@ -202,7 +214,7 @@ impl Watchman {
                 *seen = Seen::new(epoch, now);
                 continue;
             }
-            if !seen.reported || is_short {
+            if is_short || (!seen.reported && shared.reporter.is_on()) {
                 watched = Watched::Standing;
             }
             let polled = At {
@@ -222,6 +234,8 @@ impl Watchman {
             }
             if is_short && asked < ASK && !seen.marked {
                 asked += 1;
+                // Round about, so that seats which compute keep none that blocks from being asked.
+                self.ask_from = index + 1;
                 // Where the system does not tell, it may be blocked: more threads than cores do less harm than none that goes on.
                 if polled.usage(shared).is_none_or(|usage| usage.blocked) {
                     seen.marked = true;

@@ -186,10 +186,13 @@ fn serve_slots(shared: &Arc<Shared>, first: usize) {
 impl Worker {
     /// Takes `slot`, which must be the caller's to take.
     pub(crate) fn new(shared: &Arc<Shared>, slot: usize, role: Role) -> Rc<Worker> {
+        let own = shared.slots.share(slot);
+        // What was polled here last is no business of this thread.
+        // Relaxed: as in `publish`.
+        own.polling.store(Place::IDLE.0, Ordering::Relaxed);
         shared.park.adopt(slot);
         shared.slots.enliven(slot);
         shared.park.activated();
-        let own = shared.slots.share(slot);
         let id = shared.config.probe.map_or(0, |probe| (probe.id)());
         // Relaxed: for reports only.
         own.thread.store(id, Ordering::Relaxed);
@@ -478,11 +481,12 @@ impl Worker {
     #[inline]
     pub(crate) fn publish(&self, place: Place) {
         let own = self.own();
-        // Relaxed: for the watchman, who acts only on what has stood still for a millisecond.
-        own.polling.store(place.0, Ordering::Relaxed);
         // Relaxed: the watchman and LIFO thieves compare it with an earlier value, nothing else; nobody else writes it.
         let epoch = own.epoch.load(Ordering::Relaxed);
         own.epoch.store(epoch + 1, Ordering::Relaxed);
+        // Ordering: Release pairs with the Acquire in the watchman's look, which loads the place first: with a new place it sees the new
+        // epoch, and does not take a thread that comes back from idleness for one that has stood still.
+        own.polling.store(place.0, Ordering::Release);
     }
 
     /// Says that nothing is polled: a thread that is not given a core, or waits to be woken, must not seem to be in its last poll.
@@ -772,12 +776,12 @@ impl Worker {
             return false;
         }
         shared.park.adopt(self.slot);
-        shared.slots.enliven(self.slot);
-        self.count_unpark(Instant::now());
-        shared.park.activated();
         // Still the same poll, but what it did meanwhile must not count as standing still.
         // Relaxed: written by this thread.
         self.publish(Place(self.own().polling.load(Ordering::Relaxed)));
+        shared.slots.enliven(self.slot);
+        self.count_unpark(Instant::now());
+        shared.park.activated();
         true
     }
 
@@ -791,6 +795,7 @@ impl Worker {
             self.drain_to_injector();
             shared.park.retire(slot);
         }
+        self.publish_idle();
         let worker = Rc::into_inner(self).expect("nobody else holds on to a worker that has left");
         shared.slots.put_deque(slot, worker.deque);
         shared.slots.give_back(slot, seat);

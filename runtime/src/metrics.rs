@@ -1,11 +1,12 @@
 //! What a runtime has done and is doing, in numbers.
 //!
-//! They are always counted, and there is nothing to switch on: plain counters beside what they count, which cost a poll next to nothing. [`Handle::metrics`]
-//! copies them all, in some 10 µs, into a [`RuntimeMetrics`], which does not change any more. To see how fast something goes, take two and subtract.
-//! What grows never goes backwards while the runtime lives.
+//! They are always counted, and there is nothing to switch on: plain counters beside what they count, which cost a poll
+//! next to nothing. [`Handle::metrics`] copies them all, in a few µs, into a [`RuntimeMetrics`], which does not
+//! change any more. To see how fast something goes, take two and subtract. What grows never goes backwards while the
+//! runtime lives.
 //!
-//! A person reads them by printing them, a monitoring system by [`RuntimeMetrics::prometheus`], a program by the methods here. Each says what to do
-//! when its number is high; `docs/metrics.md` has it all on one page.
+//! A person reads them by printing them, a monitoring system by [`RuntimeMetrics::prometheus`], a program by the
+//! methods here. Each says what to do when its number is high; `docs/metrics.md` has it all on one page.
 //!
 //! | group | tells of |
 //! |---|---|
@@ -16,11 +17,11 @@
 //! | [`timers`](RuntimeMetrics::timers) | deadlines |
 //! | [`blocking`](RuntimeMetrics::blocking) | the pool behind [`spawn_blocking`](crate::task::spawn_blocking) |
 //!
-//! **Samples.** How long a poll takes, and how long a task waits to be polled, is measured of one poll in 67: reading the clock costs as much as a short poll.
-//! So the counts in these two histograms are those of samples.
+//! **Samples.** How long a poll takes, and how long a task waits to be polled, is measured of one poll in 67: reading
+//! the clock costs as much as a short poll. So the counts in these two histograms are those of samples.
 //!
-//! **Tokio** has a type of this name that reads the present at each call; this one is a copy. Code that keeps one and asks again and again must ask the
-//! [`Handle`] instead.
+//! **Tokio** has a type of this name that reads the present at each call; this one is a copy. Code that keeps one and
+//! asks again and again must ask the [`Handle`] instead.
 //!
 //! [`Handle`]: crate::Handle
 //! [`Handle::metrics`]: crate::Handle::metrics
@@ -128,7 +129,8 @@ impl RuntimeMetrics {
 
     /// Returns the number of tasks in the injector, the queue for tasks that were not woken by a worker.
     ///
-    /// *High*: the workers do not keep up. If they are busy, there is more to do than they can; if they are stuck, see [`RescueMetrics`].
+    /// *High*: the workers do not keep up. If they are busy, there is more to do than they can; if they are stuck, see
+    /// [`RescueMetrics`].
     pub fn global_queue_depth(&self) -> usize {
         self.injector_depth
     }
@@ -159,8 +161,9 @@ impl RuntimeMetrics {
         &self.workers[worker]
     }
 
-    /// Returns what is known of each thread that runs tasks: first the workers, then guests (threads inside `block_on`) and spares (threads
-    /// that stood in for a worker) that there have been. On a current-thread runtime there is only one.
+    /// Returns what is known of each thread that runs tasks: first the workers, then guests (threads inside `block_on`)
+    /// and spares (threads that stood in for a worker) that there have been. On a current-thread runtime there is only
+    /// one.
     ///
     /// # Examples
     ///
@@ -202,8 +205,8 @@ impl RuntimeMetrics {
 
     /// Returns all of it as text that Prometheus reads (exposition format 0.0.4).
     ///
-    /// Serve it with the content type `text/plain; version=0.0.4`. The names begin with `runtime_` and are told in `docs/metrics.md`. Durations are in
-    /// seconds.
+    /// Serve it with the content type `text/plain; version=0.0.4`. The names begin with `runtime_` and are told in
+    /// `docs/metrics.md`. Durations are in seconds.
     ///
     /// # Examples
     ///
@@ -248,7 +251,8 @@ impl fmt::Display for WorkerState {
 }
 
 impl WorkerMetrics {
-    /// Returns what it is called: "worker 0", "guest 0", "spare 3", "current thread". Reports of slow polls and the list of tasks use the same names.
+    /// Returns what it is called: "worker 0", "guest 0", "spare 3", "current thread". Reports of slow polls and the
+    /// list of tasks use the same names.
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -263,15 +267,16 @@ impl WorkerMetrics {
         }
     }
 
-    /// Returns how many polls it has begun. Looks at the root of a `block_on`, and times of waking tasks for I/O and timers, count too.
+    /// Returns how many polls it has begun. Looks at the root of a `block_on`, and times of waking tasks for I/O and
+    /// timers, count too.
     ///
     /// *Much higher than the work that is done*: tasks are woken for nothing, or do too little in a poll.
     pub fn polls(&self) -> u64 {
         self.0.polls
     }
 
-    /// Returns how long it was awake, in all: from the end of one sleep to the beginning of the next. What has not ended yet counts up to the
-    /// worker's last look for I/O, so a poll that lasts is not in it.
+    /// Returns how long it was awake, in all: from the end of one sleep to the beginning of the next. What has not
+    /// ended yet counts up to the worker's last look for I/O, so a poll that lasts is not in it.
     ///
     /// *Near to the time that has passed*: the worker is at its limit. On all workers, the runtime is.
     pub fn busy(&self) -> Duration {
@@ -280,15 +285,16 @@ impl WorkerMetrics {
 
     /// Returns how often it went to sleep.
     ///
-    /// *High beside the polls*: work comes in drops, each of which pays for a sleep and a wake-up (5 to 50 µs). That is no harm but to latency and to the CPU's time; fewer
-    /// workers, or larger batches, would help.
+    /// *High beside the polls*: work comes in drops, each of which pays for a sleep and a wake-up (5 to 50 µs). That is
+    /// no harm but to latency and to the CPU's time; fewer workers, or larger batches, would help.
     pub fn parks(&self) -> u64 {
         self.0.parks
     }
 
     /// Returns how often it took tasks from another's queue.
     ///
-    /// *High*: work begins on few workers and is spread by stealing. That is its purpose; if it costs too much, spawn where the work is.
+    /// *High*: work begins on few workers and is spread by stealing. That is its purpose; if it costs too much, spawn
+    /// where the work is.
     pub fn steals(&self) -> u64 {
         self.0.steals
     }
@@ -314,8 +320,8 @@ impl WorkerMetrics {
 
     /// Returns how many tasks it took from the injector: those that other threads spawned or woke.
     ///
-    /// *High beside the polls*: most wake-ups come from outside the workers, each through a queue that all share. If the other threads are yours,
-    /// let them send in batches.
+    /// *High beside the polls*: most wake-ups come from outside the workers, each through a queue that all share. If
+    /// the other threads are yours, let them send in batches.
     pub fn injected_tasks(&self) -> u64 {
         self.0.injected
     }
@@ -327,7 +333,8 @@ impl WorkerMetrics {
 
     /// Returns how many tasks waited in its queue.
     ///
-    /// *High*: there is more to do than the workers can, or they are stuck. On one worker only, and for longer: the others should have stolen; look at its state.
+    /// *High*: there is more to do than the workers can, or they are stuck. On one worker only, and for longer: the
+    /// others should have stolen; look at its state.
     pub fn queue_depth(&self) -> usize {
         self.0.depth
     }
@@ -335,7 +342,8 @@ impl WorkerMetrics {
 
 /// How many tasks there were and how they ended, how long polls took and tasks waited; see [`RuntimeMetrics::tasks`].
 ///
-/// Tasks of a [`LocalSet`](crate::task::LocalSet) and jobs of [`spawn_blocking`](crate::task::spawn_blocking) are not in it.
+/// Tasks of a [`LocalSet`](crate::task::LocalSet) and jobs of [`spawn_blocking`](crate::task::spawn_blocking) are not
+/// in it.
 ///
 /// # Examples
 ///
@@ -371,8 +379,8 @@ pub struct TaskMetrics {
 impl TaskMetrics {
     /// Returns how many tasks had not ended.
     ///
-    /// *Growing for ever*: something spawns and never ends, often a connection without a timeout. [`Handle::tasks`](crate::Handle::tasks) lists them
-    /// with the place where each was spawned.
+    /// *Growing for ever*: something spawns and never ends, often a connection without a timeout.
+    /// [`Handle::tasks`](crate::Handle::tasks) lists them with the place where each was spawned.
     pub fn live(&self) -> usize {
         self.live
     }
@@ -389,7 +397,8 @@ impl TaskMetrics {
 
     /// Returns how many tasks ended by a panic.
     ///
-    /// *Above zero*: there is a bug. The panic was printed when it happened, and is in the result of the task's join handle.
+    /// *Above zero*: there is a bug. The panic was printed when it happened, and is in the result of the task's join
+    /// handle.
     pub fn panicked(&self) -> u64 {
         self.panicked
     }
@@ -401,15 +410,17 @@ impl TaskMetrics {
 
     /// Returns how long polls took; one in 67 is in it.
     ///
-    /// *High*: tasks compute for long between two `.await`s. What waits behind them waits as long. Above 100 µs or so, call
-    /// [`yield_now`](crate::task::yield_now) now and then, or move the work to [`spawn_blocking`](crate::task::spawn_blocking).
+    /// *High*: tasks compute for long between two `.await`s. What waits behind them waits as long. Above 100 µs or so,
+    /// call [`yield_now`](crate::task::yield_now) now and then, or move the work to
+    /// [`spawn_blocking`](crate::task::spawn_blocking).
     pub fn poll_time(&self) -> &Histogram {
         &self.poll_time
     }
 
     /// Returns how long tasks waited from being scheduled to being polled, of a sample.
     ///
-    /// *High*: the best measure of an overloaded runtime. Either polls are long (see [`poll_time`](TaskMetrics::poll_time)), or there is more to do than the workers can.
+    /// *High*: the best measure of an overloaded runtime. Either polls are long (see
+    /// [`poll_time`](TaskMetrics::poll_time)), or there is more to do than the workers can.
     pub fn schedule_latency(&self) -> &Histogram {
         &self.schedule_latency
     }
@@ -458,7 +469,8 @@ pub struct RescueMetrics {
 impl RescueMetrics {
     /// Returns how many polls lasted for [`slow_poll_threshold`](crate::Builder::slow_poll_threshold) or longer.
     ///
-    /// *Above zero*: the reports on standard error, or to [`on_slow_poll`](crate::Builder::on_slow_poll), name the tasks.
+    /// *Above zero*: the reports on standard error, or to [`on_slow_poll`](crate::Builder::on_slow_poll), name the
+    /// tasks.
     pub fn slow_polls(&self) -> u64 {
         self.slow_polls
     }
@@ -468,25 +480,28 @@ impl RescueMetrics {
         self.unreported
     }
 
-    /// Returns how often a worker was found stuck, that is inside one poll for [`rescue_threshold`](crate::Builder::rescue_threshold) or longer.
+    /// Returns how often a worker was found stuck, that is inside one poll for
+    /// [`rescue_threshold`](crate::Builder::rescue_threshold) or longer.
     ///
-    /// *Growing*: new tasks block or compute all the time. Each is caught once and then polled in the hog lane; what the catching costs (some ms of one worker) is
-    /// saved by [`spawn_blocking`](crate::task::spawn_blocking) in the first place. On a machine with less CPU time than threads that want it, a worker
-    /// may look stuck because another process has its core.
+    /// *Growing*: new tasks block or compute all the time. Each is caught once and then polled in the hog lane; what
+    /// the catching costs (some ms of one worker) is saved by [`spawn_blocking`](crate::task::spawn_blocking) in the
+    /// first place. On a machine with less CPU time than threads that want it, a worker may look stuck because another
+    /// process has its core.
     pub fn rescues(&self) -> u64 {
         self.rescues
     }
 
     /// Returns how many workers were stuck and did not count as workers any more.
     ///
-    /// *At [`rescue_spares`](crate::Builder::rescue_spares)*: no more of them are replaced. Find out what they wait for: [`Handle::tasks`](crate::Handle::tasks)
-    /// says which tasks run, and for how long.
+    /// *At [`rescue_spares`](crate::Builder::rescue_spares)*: no more of them are replaced. Find out what they wait
+    /// for: [`Handle::tasks`](crate::Handle::tasks) says which tasks run, and for how long.
     pub fn stuck_workers(&self) -> usize {
         self.stuck
     }
 
     /// Returns how many threads were started to stand in for a worker that was stuck or called
-    /// [`block_in_place`](crate::task::block_in_place). They wait for the next such case for as long as a thread of the blocking pool does.
+    /// [`block_in_place`](crate::task::block_in_place). They wait for the next such case for as long as a thread of the
+    /// blocking pool does.
     pub fn spares_started(&self) -> u64 {
         self.spares_started
     }
@@ -503,8 +518,8 @@ impl RescueMetrics {
 
     /// Returns how often a task came back from the hog lane, after some short polls in a row.
     ///
-    /// *As high as [`lane_marks`](RescueMetrics::lane_marks), and growing*: tasks are now short, now long. Let the long part run on
-    /// [`spawn_blocking`](crate::task::spawn_blocking).
+    /// *As high as [`lane_marks`](RescueMetrics::lane_marks), and growing*: tasks are now short, now long. Let the long
+    /// part run on [`spawn_blocking`](crate::task::spawn_blocking).
     pub fn lane_returns(&self) -> u64 {
         self.lane_returns
     }
@@ -544,9 +559,11 @@ impl RescueMetrics {
 pub struct ReactorMetrics(reactor::Metrics);
 
 impl ReactorMetrics {
-    /// Returns how often anybody asked the system for events, whether it had to wait for them or only looked. Each is a system call.
+    /// Returns how often anybody asked the system for events, whether it had to wait for them or only looked. Each is a
+    /// system call.
     ///
-    /// *High beside the events*: waits are cut short, by other threads that have work (see [`interrupts`](ReactorMetrics::interrupts)), or by timers.
+    /// *High beside the events*: waits are cut short, by other threads that have work (see
+    /// [`interrupts`](ReactorMetrics::interrupts)), or by timers.
     pub fn turns(&self) -> u64 {
         self.turns_by_workers() + self.turns_by_reactor_thread()
     }
@@ -558,8 +575,8 @@ impl ReactorMetrics {
 
     /// Returns how many of the turns were those of the reactor thread.
     ///
-    /// *High*: it steps in when every worker is busy or stuck. Each such event pays for a change of threads; look at [`WorkerMetrics::busy`] and
-    /// [`TaskMetrics::poll_time`].
+    /// *High*: it steps in when every worker is busy or stuck. Each such event pays for a change of threads; look at
+    /// [`WorkerMetrics::busy`] and [`TaskMetrics::poll_time`].
     pub fn turns_by_reactor_thread(&self) -> u64 {
         self.0.thread_turns
     }
@@ -571,9 +588,11 @@ impl ReactorMetrics {
         self.0.events
     }
 
-    /// Returns how often a wait for events was cut short because the thread was needed for something else. Each is a system call.
+    /// Returns how often a wait for events was cut short because the thread was needed for something else. Each is a
+    /// system call.
     ///
-    /// *High*: threads outside the runtime, or the pool for blocking work, wake tasks one by one while the workers sleep.
+    /// *High*: threads outside the runtime, or the pool for blocking work, wake tasks one by one while the workers
+    /// sleep.
     pub fn interrupts(&self) -> u64 {
         self.0.interrupts
     }
@@ -595,8 +614,9 @@ impl ReactorMetrics {
 
 /// How many timers there were, and how late they fired; see [`RuntimeMetrics::timers`].
 ///
-/// Every `sleep`, `timeout` and `interval` that had to wait is a timer; one that is set anew is another. A timeout whose future is ready at the first poll
-/// is none. At every moment registered = fired + cancelled + pending, until the runtime shuts down, which takes out what is pending.
+/// Every `sleep`, `timeout` and `interval` that had to wait is a timer; one that is set anew is another. A timeout
+/// whose future is ready at the first poll is none. At every moment registered = fired + cancelled + pending, until the
+/// runtime shuts down, which takes out what is pending.
 ///
 /// # Examples
 ///
@@ -642,11 +662,12 @@ impl TimerMetrics {
         self.counts.pending
     }
 
-    /// Returns how long after their deadlines timers fired, exact to 16 µs either way. That a task then waits for a thread is told by
-    /// [`TaskMetrics::schedule_latency`].
+    /// Returns how long after their deadlines timers fired, exact to 16 µs either way. That a task then waits for a
+    /// thread is told by [`TaskMetrics::schedule_latency`].
     ///
-    /// *High*: the thread that was to fire them was inside a poll. Above a few ms: all of them were, and the machine was short of CPU time too. With thousands
-    /// of timers a second, up to 0.5 ms is by intent: one wake-up serves many.
+    /// *High*: the thread that was to fire them was inside a poll. Above a few ms: all of them were, and the machine
+    /// was short of CPU time too. With thousands of timers a second, up to 0.5 ms is by intent: one wake-up serves
+    /// many.
     pub fn lateness(&self) -> &Histogram {
         &self.lateness
     }
@@ -674,8 +695,8 @@ pub struct BlockingMetrics(executor::BlockingMetrics);
 impl BlockingMetrics {
     /// Returns how many threads there were, those that wait for a job included.
     ///
-    /// *At [`max_threads`](BlockingMetrics::max_threads)*: further jobs wait. If they compute, that is for the best; if they wait for something, allow more
-    /// with [`max_blocking_threads`](crate::Builder::max_blocking_threads).
+    /// *At [`max_threads`](BlockingMetrics::max_threads)*: further jobs wait. If they compute, that is for the best; if
+    /// they wait for something, allow more with [`max_blocking_threads`](crate::Builder::max_blocking_threads).
     pub fn threads(&self) -> usize {
         self.0.threads
     }
@@ -699,7 +720,8 @@ impl BlockingMetrics {
 
     /// Returns how many threads have begun to run, in all.
     ///
-    /// *Growing fast*: threads end for want of work, and are needed again soon after. A longer [`thread_keep_alive`](crate::Builder::thread_keep_alive) helps.
+    /// *Growing fast*: threads end for want of work, and are needed again soon after. A longer
+    /// [`thread_keep_alive`](crate::Builder::thread_keep_alive) helps.
     pub fn threads_started(&self) -> u64 {
         self.0.threads_started
     }
@@ -716,7 +738,8 @@ impl BlockingMetrics {
         self.0.jobs
     }
 
-    /// Returns how many jobs were over: run, or cancelled before they began. One is counted shortly after its handle tells that it is ready.
+    /// Returns how many jobs were over: run, or cancelled before they began. One is counted shortly after its handle
+    /// tells that it is ready.
     pub fn jobs_finished(&self) -> u64 {
         self.0.jobs_finished
     }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use runtime::runtime::{Builder, Runtime};
 use runtime::task::{block_in_place, yield_now};
 use runtime::time::sleep;
-use runtime_tests::process::threads;
+use runtime_tests::process::{address_space, limit, threads};
 use runtime_tests::stuck::Trap;
 use runtime_tests::{LIMIT, Watchdog, child, spin};
+use rustix::process::Resource;
 
 /// How long an idle thread lives here.
 const KEEP_ALIVE: Duration = Duration::from_millis(50);
@@ -264,6 +265,58 @@ fn without_a_rescue_no_thread_is_started_and_nothing_but_the_root_goes_on() {
             }
         },
     );
+}
+
+/// No spare can be started while there is no room for its stack: the others go on, and once there is room so do all.
+#[test]
+fn a_spare_that_cannot_be_started_is_not_counted() {
+    /// Large beside all that the test needs otherwise.
+    const STACK: usize = 512 << 20;
+    child::run("a_spare_that_cannot_be_started_is_not_counted", || {
+        let _watchdog = Watchdog::new(LIMIT);
+        let mut builder = Builder::new_multi_thread();
+        let (runtime, seen) = counted(builder.thread_stack_size(STACK), 2);
+        let room = STACK as u64 / 8 * 5;
+        limit(Resource::As, address_space() + room);
+        let mut trap = Trap::mutex();
+        let (enter, entered) = mpsc::channel();
+        let mut stuck = Vec::new();
+        for _ in 0..2 {
+            // With one worker left, and then with none: no task runs, but the root has timers and sockets.
+            let (block, enter) = (trap.block(), enter.clone());
+            stuck.push(runtime.spawn(async move {
+                enter.send(()).expect("the test waits");
+                block();
+            }));
+            entered.recv().expect("it is polled");
+            let_time_pass(&runtime);
+        }
+        let late = runtime.spawn(async {});
+        let_time_pass(&runtime);
+        assert!(!late.is_finished() && seen.started() == 2, "{seen:?}");
+        trap.release();
+        for task in stuck {
+            runtime.block_on(task).expect("no panic");
+        }
+        runtime.block_on(late).expect("no panic");
+        // Nobody was taken for a spare that never came.
+        assert_eq!(workers_at_work(&runtime, 2), 2);
+
+        limit(Resource::As, address_space() + room + 4 * STACK as u64);
+        let all = Arc::new(Barrier::new(4));
+        let tasks: Vec<_> = (0..4)
+            .map(|_| {
+                let all = all.clone();
+                runtime.spawn(async move {
+                    all.wait();
+                })
+            })
+            .collect();
+        for task in tasks {
+            runtime.block_on(task).expect("no panic");
+        }
+        assert_eq!(workers_at_work(&runtime, 2), 2);
+    });
 }
 
 // ---------------------------------------------------------------- with block_in_place

@@ -123,20 +123,17 @@ fn a_shutdown_aborts_what_waits() {
 
 #[test]
 fn polls_are_counted_and_sampled() {
-    const POLLS: usize = 2_000;
+    const POLLS: u64 = 2_000;
     let _watchdog = Watchdog::new(LIMIT);
-    for runtime in [current_thread(), multi_thread(1), multi_thread(2)] {
-        let before = runtime.metrics();
-        runtime.block_on(async { spawn(ReadyAfter(POLLS - 1)).await.unwrap() });
-        let after = runtime.metrics();
-        let polls = all(&after, WorkerMetrics::polls) - all(&before, WorkerMetrics::polls);
-        assert!(polls >= POLLS as u64, "{polls} polls");
-        let timed = after.tasks().poll_time().count();
-        // One in 67 is timed. The task may have changed its worker now and then, each of which counts by itself.
-        assert!(
-            timed >= 20 && timed <= polls / 50,
-            "{timed} of {polls} polls are timed"
-        );
+    for runtime in [current_thread(), without_rescue(1), without_rescue(2)] {
+        runtime.block_on(async { spawn(ReadyAfter(POLLS as usize - 1)).await.unwrap() });
+        let metrics = runtime.metrics();
+        let polls = all(&metrics, WorkerMetrics::polls);
+        assert!(polls >= POLLS, "{polls} polls");
+        // One in 67 is timed; each thread counts by itself, and some of its turns find something else to do.
+        let timed = metrics.tasks().poll_time().count();
+        assert!(timed >= POLLS / 200, "{timed} polls are timed");
+        assert!(timed <= polls / 50, "{timed} polls are timed");
     }
 }
 
@@ -298,8 +295,8 @@ fn what_a_busy_worker_holds_is_stolen() {
         });
         until(&runtime, |_| parent.is_finished());
         families += 1;
-        // The youngest child lies in the LIFO slot; it is stolen there, or injected by the watchman. That may happen to others, too, if
-        // the parent does not get on.
+        // The youngest child lies in the LIFO slot; it is stolen there, or injected by the watchman. That may happen to
+        // others, too, if the parent does not get on.
         let metrics = runtime.metrics();
         let stolen = all(&metrics, WorkerMetrics::stolen_tasks);
         let from_lifo = all(&metrics, WorkerMetrics::lifo_steals);

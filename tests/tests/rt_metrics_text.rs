@@ -1,5 +1,5 @@
-//! Metrics as they are handed out: a copy, a table for people, and text for Prometheus, which is read here by a parser of its own and compared
-//! with `docs/metrics.md`. And whatever happens meanwhile, no count goes backwards.
+//! Metrics as they are handed out: a copy, a table for people, and text for Prometheus, which is read here by a parser
+//! of its own and compared with `docs/metrics.md`. And whatever happens meanwhile, no count goes backwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
@@ -160,8 +160,9 @@ impl Sample {
 
 /// Reads the exposition format 0.0.4, and panics at whatever a strict reader of it refuses.
 ///
-/// Written from the format's description, not from what prints it: HELP and TYPE once a family and before its samples, the samples of a family
-/// in one group, names and labels of the right characters, escapes in label values and in help, floats, each series once.
+/// Written from the format's description, not from what prints it: HELP and TYPE once a family and before its samples,
+/// the samples of a family in one group, names and labels of the right characters, escapes in label values and in help,
+/// floats, each series once.
 fn parse(text: &str) -> Vec<Family> {
     assert!(text.ends_with('\n'), "the last line has to end");
     let mut families: Vec<Family> = Vec::new();

@@ -1,7 +1,7 @@
 //! Takes the snapshot: copies the counts from where they lie, one after the other.
 //!
-//! So two of them may tell of moments some microseconds apart. Each by itself never goes backwards; and the numbers of spawned and of live tasks are of
-//! one moment, shard by shard, so that neither does their difference.
+//! So two of them may tell of moments some microseconds apart. Each by itself never goes backwards; and the numbers of
+//! spawned and of live tasks are of one moment, shard by shard, so that neither does their difference.
 
 use super::{Metrics, WorkerMetrics, WorkerState};
 use crate::report::Spot;
@@ -13,7 +13,8 @@ use std::time::Instant;
 impl Handle {
     /// Copies what has been counted.
     ///
-    /// Takes some locks for a moment each: those of the list of live tasks (four a worker), of the threads, of the lane and of the blocking pool.
+    /// Takes some locks for a moment each: those of the list of live tasks (four a worker), of the threads, of the lane
+    /// and of the blocking pool.
     pub fn metrics(&self) -> Metrics {
         let shared = self.shared();
         let (live, spawned) = shared.owned.count();

@@ -7,8 +7,8 @@ use super::short;
 
 /// How long something took, how often: counts of durations between bounds.
 ///
-/// The counters behind it have fixed bounds, so nothing is lost and nothing grows, whatever is recorded. Two histograms of the same thing, taken at different
-/// times, can be subtracted bucket by bucket.
+/// The counters behind it have fixed bounds, so nothing is lost and nothing grows, whatever is recorded. Two histograms
+/// of the same thing, taken at different times, can be subtracted bucket by bucket.
 ///
 /// # Examples
 ///
@@ -23,7 +23,8 @@ use super::short;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Histogram {
-    /// Upper bounds, ascending, and how many durations are not above that but above the one before. The last bound is [`Duration::MAX`].
+    /// Upper bounds, ascending, and how many durations are not above that but above the one before. The last bound is
+    /// [`Duration::MAX`].
     buckets: Box<[(Duration, u64)]>,
     /// The sum of all of them.
     sum: Duration,
@@ -57,16 +58,18 @@ impl Histogram {
         ))
     }
 
-    /// Returns a duration that the given part of them does not exceed: 0.5 for the median, 0.99 for what one in a hundred exceeds.
+    /// Returns a duration that the given part of them does not exceed: 0.5 for the median, 0.99 for what one in a
+    /// hundred exceeds.
     ///
-    /// It is the upper bound of the bucket in which that duration lies: [`Duration::MAX`] for what is above all bounds. `None` if there are no
-    /// durations. Parts below 0 count as 0, above 1 as 1.
+    /// It is the upper bound of the bucket in which that duration lies: [`Duration::MAX`] for what is above all bounds.
+    /// `None` if there are no durations. Parts below 0 count as 0, above 1 as 1.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let count = self.count();
         if count == 0 {
             return None;
         }
-        // The rank of that duration, from 1 on. Above 2^53 a float rounds the count, which moves the rank by less than one part in 10^15.
+        // The rank of that duration, from 1 on. Above 2^53 a float rounds the count, which moves the rank by less than
+        // one part in 10^15.
         let rank = ((count as f64 * part.clamp(0.0, 1.0)).ceil() as u64).clamp(1, count);
         let mut seen = 0;
         let bucket = self.buckets.iter().find(|&&(_, count)| {
@@ -76,13 +79,14 @@ impl Histogram {
         bucket.map(|&(bound, _)| bound)
     }
 
-    /// Returns each bucket: its upper bound, and how many durations are not above that but above the bound before. The last bound is
-    /// [`Duration::MAX`].
+    /// Returns each bucket: its upper bound, and how many durations are not above that but above the bound before. The
+    /// last bound is [`Duration::MAX`].
     pub fn buckets(&self) -> impl ExactSizeIterator<Item = (Duration, u64)> + '_ {
         self.buckets.iter().copied()
     }
 
-    /// The bounds from the first in steps of a factor of two, and how many durations are not above each; the last bound is [`Duration::MAX`].
+    /// The bounds from the first in steps of a factor of two, and how many durations are not above each; the last bound
+    /// is [`Duration::MAX`].
     pub(super) fn octaves(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let mut wanted = self.buckets.first().map_or(Duration::ZERO, |first| first.0);
         let mut seen = 0;

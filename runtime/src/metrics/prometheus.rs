@@ -1,8 +1,8 @@
 //! The text that Prometheus reads, version 0.0.4 of its exposition format.
 //!
-//! Names end in their unit, counters in `_total`. Histograms are given by octaves, 31 buckets instead of 242: who wants more asks
-//! [`Histogram::quantile`]. What the format asks for and this text has not: time stamps (the scraper knows better) and labels of the
-//! user's own (add them where the metrics are scraped).
+//! Names end in their unit, counters in `_total`. Histograms are given by octaves, 31 buckets instead of 242: who wants
+//! more asks [`Histogram::quantile`]. What the format asks for and this text has not: time stamps (the scraper knows
+//! better) and labels of the user's own (add them where the metrics are scraped).
 
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
