@@ -67,9 +67,7 @@ fn dump_on_signal(kind: SignalKind) -> io::Result<()> {
         let handle = Handle::current();
         while signals.recv().await.is_some() {
             let (tasks, metrics) = (handle.tasks(), handle.metrics());
-            let (workers, queued) = (metrics.num_workers(), metrics.global_queue_depth());
-            let count = tasks.len();
-            eprintln!("\n{count} tasks, {workers} workers, {queued} in the injector\n{tasks}");
+            eprintln!("\n{} tasks\n{tasks}\n\n{metrics}", tasks.len());
         }
     };
     Builder::new().name("dump").spawn(dump)?;
