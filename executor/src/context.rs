@@ -7,6 +7,9 @@
 //! * *member*: whose thread it is, so that a shutdown does not wait for its own thread;
 //! * *polling*, while the thread polls a task or a root: then it must not block in `block_on`.
 //!
+//! Three more count and remember: the wake-ups that the reactor thread collects, the injected tasks until one gets a time stamp, and the poll that a
+//! thread of the hog lane is in.
+//!
 //! No foreign code runs while one of them is borrowed.
 
 use crate::scheduler::{Handle, Shared};
@@ -20,14 +23,27 @@ use std::time::Instant;
 thread_local! {
     /// In an `Rc`, so that a spawn can hold on to it without touching the count that all threads share.
     static HANDLE: RefCell<Option<Rc<Handle>>> = const { RefCell::new(None) };
+    /// The worker that the thread is.
     static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+    /// Whether it polls a task or a root.
     static POLLING: Cell<bool> = const { Cell::new(false) };
+    /// Whose thread it is; only compared, never followed.
     static MEMBER: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
     /// The poll that this thread of the hog lane is in.
     static LANE_POLL: Cell<Option<LanePoll>> = const { Cell::new(None) };
     /// How many tasks this thread will have injected before one gets a time stamp.
     static STAMP_IN: Cell<u32> = const { Cell::new(SAMPLE_INTERVAL) };
-    static BATCH: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The wake-ups that this thread collects, see [`batch`].
+    static BATCH: Cell<Option<Batch>> = const { Cell::new(None) };
+}
+
+/// Wake-ups that are collected.
+#[derive(Debug, Clone, Copy)]
+struct Batch {
+    /// Of whose tasks; only compared, never followed.
+    shared: *const Shared,
+    /// How many so far.
+    woken: usize,
 }
 
 /// Makes a handle the current one until it is dropped.
@@ -127,8 +143,8 @@ pub(crate) fn set_member(shared: &Arc<Shared>) -> MemberGuard {
 }
 
 /// Whether the thread is one of this runtime's own.
-pub(crate) fn is_member(shared: &Arc<Shared>) -> bool {
-    MEMBER.with(Cell::get) == Arc::as_ptr(shared)
+pub(crate) fn is_member(shared: &Shared) -> bool {
+    std::ptr::eq(MEMBER.with(Cell::get), shared)
 }
 
 /// A poll in the hog lane.
@@ -165,27 +181,39 @@ pub(crate) fn stamps_injected() -> bool {
 ///
 /// For a thread that is no worker and wakes tasks in the workers' stead, the reactor thread: it
 /// notifies once afterwards, through [`Handle::injected`].
-pub fn batch(f: impl FnOnce()) -> usize {
-    struct Restore(Option<usize>);
+///
+/// Tasks of other runtimes that are woken meanwhile are not collected.
+pub fn batch(handle: &Handle, f: impl FnOnce()) -> usize {
+    struct Restore(Option<Batch>);
     impl Drop for Restore {
         fn drop(&mut self) {
             let _ = BATCH.try_with(|batch| batch.set(self.0));
         }
     }
-    let restore = Restore(BATCH.with(|batch| batch.replace(Some(0))));
+    let collected = Batch {
+        shared: Arc::as_ptr(handle.shared()),
+        woken: 0,
+    };
+    let restore = Restore(BATCH.with(|batch| batch.replace(Some(collected))));
     f();
-    let woken = BATCH.with(Cell::get).unwrap_or(0);
+    let woken = BATCH.with(Cell::get).map_or(0, |batch| batch.woken);
     drop(restore);
     woken
 }
 
 /// Whether a batch collects the wake-ups of this thread; if so, counts one.
 #[inline]
-pub(crate) fn counted_in_batch() -> bool {
-    let count = |batch: &Cell<Option<usize>>| {
-        let count = batch.get();
-        batch.set(count.map(|count| count + 1));
-        count.is_some()
+pub(crate) fn counted_in_batch(shared: &Shared) -> bool {
+    let count = |batch: &Cell<Option<Batch>>| {
+        let Some(mut current) = batch.get() else {
+            return false;
+        };
+        if !std::ptr::eq(current.shared, shared) {
+            return false;
+        }
+        current.woken += 1;
+        batch.set(Some(current));
+        true
     };
     BATCH.try_with(count).unwrap_or(false)
 }

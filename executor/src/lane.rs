@@ -9,7 +9,7 @@
 //!
 //! **Width.** At most `width` threads compute: more would only take turns on the cores. A thread that *blocks* (sleeps in the
 //! kernel within a poll) does not count; the watchman tells the lane, and a further thread goes on with the queue, up to `limit` in all. At the limit
-//! hogs wait for a thread to come back.
+//! hogs wait for a thread to come back, unless all of them block for 5 s: then workers poll them.
 //!
 //! **Return.** A poll shorter than [`SHORT`] counts in the task's favour, one longer than that starts the count again. After [`SHORT_POLLS`] short
 //! ones in a row the mark is taken off, and the task runs on workers again.
@@ -27,6 +27,8 @@
 //!   the time is over; time over: end.
 //! - *Blocked* (watchman): lock; is that thread still in the same poll? count it as blocked, *help*.
 //! - *Aborted* (watchman, while tasks wait): those that were cancelled in the queue are taken out and go to a worker.
+//! - *Stranded* (watchman): `limit` threads are there and all of them have blocked for seconds, so nobody will come for the queue: it goes to the
+//!   workers. What is in it may be what the others wait for.
 //! - After a poll: count the epoch on, and then lock; if this seat was counted as blocked, take that back.
 //! - *Not started*: lock; that thread is no longer at work. Somebody may have become idle because it was: choose an idle thread if *help* would.
 //!   If all that are left block, the tasks go to the injector.
@@ -56,6 +58,9 @@ use std::time::Duration;
 pub(crate) const SHORT: Duration = Duration::from_micros(500);
 /// After how many short polls in a row a task leaves the lane.
 pub(crate) const SHORT_POLLS: u8 = 4;
+
+/// How many queued tasks are looked at for aborted ones at a time: a look under the lock must be short.
+const LOOKS: usize = 256;
 
 /// What the watchman sees of a thread of the lane.
 #[derive(Debug)]
@@ -110,6 +115,8 @@ struct State<T> {
     is_blocked: Box<[bool]>,
     /// Seats without a thread.
     free: Vec<usize>,
+    /// How far the queue was looked through for aborted tasks.
+    looked: usize,
     /// Tasks are refused.
     closed: bool,
 }
@@ -147,6 +154,11 @@ impl<T> fmt::Debug for Lane<T> {
 }
 
 impl<T> State<T> {
+    /// Whether there are as many threads as may be, and all of them block.
+    fn is_stranded(&self) -> bool {
+        self.free.is_empty() && self.threads > 0 && self.threads == self.blocked
+    }
+
     fn at_work(&self) -> usize {
         self.threads - self.idle - self.blocked
     }
@@ -209,6 +221,7 @@ impl<T> Lane<T> {
                 blocked: 0,
                 is_blocked: vec![false; limit].into(),
                 free: (0..limit).rev().collect(),
+                looked: 0,
                 closed: false,
             }),
             work: Condvar::new(),
@@ -354,21 +367,47 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Whether a further thread would have something to do: tasks wait, and all that may be at work are.
+    /// Whether tasks wait, so that a further thread would have something to do if one of the others blocks.
     pub(crate) fn is_short(&self) -> bool {
         let state = self.state.lock();
         !state.queue.is_empty() && !state.closed
     }
 
-    /// *Aborted*: takes out the tasks that `is_cancelled` says so of; to drop a future is no poll.
+    /// Whether no thread will come for the queue.
+    pub(crate) fn is_stranded(&self) -> bool {
+        self.state.lock().is_stranded()
+    }
+
+    /// *Stranded*: takes the tasks that no thread will come for.
+    pub(crate) fn take_stranded(&self) -> VecDeque<T> {
+        let mut state = self.state.lock();
+        if state.is_stranded() {
+            std::mem::take(&mut state.queue)
+        } else {
+            VecDeque::new()
+        }
+    }
+
+    /// *Aborted*: takes out tasks that `is_cancelled` says so of; to drop a future is no poll. Looks at [`LOOKS`] of them, and at the next ones next time.
     pub(crate) fn take_cancelled(&self, is_cancelled: impl Fn(&T) -> bool) -> Vec<T> {
         let mut state = self.state.lock();
-        if !state.queue.iter().any(&is_cancelled) {
-            return Vec::new();
+        let from = if state.looked < state.queue.len() {
+            state.looked
+        } else {
+            0
+        };
+        let mut to = state.queue.len().min(from + LOOKS);
+        let mut at = from;
+        let mut cancelled = Vec::new();
+        while at < to {
+            if is_cancelled(&state.queue[at]) {
+                cancelled.extend(state.queue.remove(at));
+                to -= 1;
+            } else {
+                at += 1;
+            }
         }
-        let waiting = std::mem::take(&mut state.queue);
-        let (cancelled, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_cancelled);
-        state.queue = rest.into();
+        state.looked = to;
         cancelled
     }
 

@@ -65,7 +65,7 @@ pub use metrics::{
     BlockingMetrics, Histogram, HistogramSnapshot, Metrics, WorkerMetrics, WorkerState,
 };
 pub use park::{Gathered, Park, Parker, Sleep, ThreadPark, Unparked};
-pub use report::{OnSlowPoll, Probe, SlowPoll, SlowPolls, Usage};
+pub use report::{DescribeStack, OnSlowPoll, Probe, SlowPoll, SlowPolls, Usage};
 pub use rescue::Rescue;
 pub use scheduler::{Around, Config, Flavor, Handle, Hook, NameThread, WeakHandle};
 pub use task::{AbortHandle, Id, JoinError, JoinHandle, LocalSet};

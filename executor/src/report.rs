@@ -34,15 +34,21 @@ const KNOWN: usize = 1024;
 /// Called with each report.
 pub type OnSlowPoll = Arc<dyn Fn(&SlowPoll) + Send + Sync>;
 
+/// Describes the stack of the thread with this identity (see [`Probe`]), if what it was asked about lasts when it has been looked at: finding names
+/// may take longer than a slow poll.
+pub type DescribeStack = fn(thread: u64, lasts: &dyn Fn() -> bool) -> Option<String>;
+
 /// When slow polls are reported, and how.
 #[derive(Clone)]
 pub struct SlowPolls {
     /// How long a poll lasts before it is reported; [`Duration::MAX`] for never.
     pub threshold: Duration,
+    /// Whether the future inside `block_on` of a multi-thread runtime is reported too, for which nobody waits.
+    pub roots: bool,
     /// Is called with each report.
     pub report: OnSlowPoll,
-    /// Describes the stack of the thread with this identity (see [`Probe`]), if that can be done.
-    pub stack: Option<fn(u64) -> Option<String>>,
+    /// How the stack of a thread is found out, if that can be done.
+    pub stack: Option<DescribeStack>,
 }
 
 impl SlowPolls {
@@ -175,7 +181,7 @@ impl SlowPoll {
         self.suppressed
     }
 
-    /// Returns the stack of the thread, one frame a line, with the feature `stack-traces` on Linux.
+    /// Returns the stack of the thread, one frame a line, with the feature `stack-traces` on Linux and x86-64.
     pub fn stack(&self) -> Option<&str> {
         self.stack.as_deref()
     }
@@ -263,12 +269,15 @@ thread_local! {
 
 /// Whether a `LocalSet` on this thread is to time its tasks.
 pub(crate) fn is_watched() -> bool {
-    WATCHED.with(|watched| watched.borrow().is_some())
+    // While the thread ends there is no watch.
+    WATCHED
+        .try_with(|watched| watched.borrow().is_some())
+        .unwrap_or(false)
 }
 
 /// Notes how long a local task took.
 pub(crate) fn note(subject: Subject, took: Duration) {
-    WATCHED.with(|watched| {
+    let _ = WATCHED.try_with(|watched| {
         if let Some(slowest) = &mut *watched.borrow_mut()
             && slowest.as_ref().is_none_or(|(longest, _)| took > *longest)
         {
@@ -363,9 +372,9 @@ impl Reporter {
         self.config.threshold
     }
 
-    /// Whether there are reports at all.
-    pub(crate) fn is_on(&self) -> bool {
-        self.config.threshold < Duration::MAX
+    /// Whether the future inside `block_on` of a multi-thread runtime is reported too.
+    pub(crate) fn has_roots(&self) -> bool {
+        self.config.roots
     }
 
     /// Counts a slow poll, and fills in how often there was one before and what was left out; `false` if there were too many of late.
@@ -444,10 +453,7 @@ impl Reporter {
             for (mut poll, still) in reports {
                 if let (Some(stack), Some(still)) = (config.stack, still) {
                     let lasts = || shared.upgrade().is_some_and(|shared| shared.lasts(still));
-                    poll.stack = lasts()
-                        .then(|| stack(still.thread))
-                        .flatten()
-                        .filter(|_| lasts());
+                    poll.stack = lasts().then(|| stack(still.thread, &lasts)).flatten();
                 }
                 let _ = contain(|| (config.report)(&poll));
             }

@@ -171,6 +171,10 @@ impl Shared {
                 );
             }
         }
+        if self.is_closing() {
+            // A hog that came back after the injector was drained must not wait for the last thread to end.
+            self.drain_injector();
+        }
     }
 
     /// What a poll that was not ready says about its task: called while the thread that polled still has the task.
@@ -255,8 +259,11 @@ impl Shared {
         self: &Arc<Self>,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        // The user's function names it; std takes no zero byte.
-        let name = contain(|| (self.config.thread_name)().replace('\0', "")).unwrap_or_default();
+        if self.is_forked() {
+            // The child must not poll the parent's tasks.
+            return Err(io::Error::other("the process is a fork of the runtime's"));
+        }
+        let name = self.name_thread();
         let mut builder = std::thread::Builder::new().name(name);
         if let Some(stack_size) = self.config.stack_size {
             builder = builder.stack_size(stack_size);
@@ -272,6 +279,25 @@ impl Shared {
                 self.finish_shutdown();
             }
         })
+    }
+
+    /// The name of the next thread.
+    ///
+    /// The user's function says so, but not to the reactor thread, nor to a thread that only wakes a task: these must not wait for what it may wait
+    /// for. They give a name that was asked for when the runtime started.
+    fn name_thread(&self) -> String {
+        let before = self.spare_name.lock().clone();
+        if let Some(name) = before.filter(|_| !context::is_member(self)) {
+            return name;
+        }
+        // std takes no zero byte.
+        contain(|| (self.config.thread_name)().replace('\0', "")).unwrap_or_default()
+    }
+
+    /// Asks for a name now, for a thread that may have to be started in an emergency.
+    pub(crate) fn keep_name(&self) {
+        let name = self.name_thread();
+        *self.spare_name.lock() = Some(name);
     }
 
     fn member_main(self: &Arc<Self>, body: impl FnOnce()) {

@@ -186,6 +186,8 @@ pub(crate) struct Shared {
     pub(crate) reporter: Reporter,
     /// What happened outside of hot paths.
     pub(crate) counters: Counters,
+    /// The name of threads that are started in an emergency; `None` until all workers have been started.
+    pub(crate) spare_name: Mutex<Option<String>>,
     /// When the tasks that carry a time stamp were scheduled.
     pub(crate) stamps: Mutex<Vec<Stamp>>,
     /// Threads inside `block_on` of a current-thread runtime that wait for its slot.
@@ -206,15 +208,34 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// What is left to do for a task that was woken, once its worker is no longer looked at.
+enum Rest {
+    /// Nothing.
+    Nothing,
+    /// It belongs to the hog lane.
+    Hog(Runnable, Arc<Shared>),
+    /// The thread is no worker of its runtime.
+    Outside(Scheduled<Shared>),
+}
+
 impl Schedule for Shared {
     #[inline]
     fn schedule(task: Scheduled<Self>, cause: Cause) {
-        context::with_worker(|worker| match worker {
+        let rest = context::with_worker(|worker| match worker {
             Some(worker) if std::ptr::eq(&**worker.shared(), task.scheduler()) => {
-                worker.schedule(task.into_runnable(), cause);
+                match worker.schedule(task.into_runnable(), cause) {
+                    None => Rest::Nothing,
+                    Some(hog) => Rest::Hog(hog, Arc::clone(worker.shared())),
+                }
             }
-            _ => Shared::schedule_from_outside(task),
+            _ => Rest::Outside(task),
         });
+        // Not inside: a thread may have to be started for it, and the user's function names that.
+        match rest {
+            Rest::Nothing => {}
+            Rest::Hog(hog, shared) => shared.push_hog(hog),
+            Rest::Outside(task) => Shared::schedule_from_outside(task),
+        }
     }
 
     fn owned(&self) -> &Owned<Self> {
@@ -259,7 +280,7 @@ impl Shared {
 
     /// Pushes a task where any worker can take it, and notifies one. The caller holds an `Arc`.
     pub(crate) fn inject(&self, task: Runnable) {
-        if context::counted_in_batch() {
+        if context::counted_in_batch(self) {
             self.express.push(task);
         } else {
             self.injector.push(task);
@@ -400,7 +421,7 @@ impl Shared {
     }
 
     /// Drops what lies in the injector.
-    fn drain_injector(&self) {
+    pub(crate) fn drain_injector(&self) {
         while let Some(task) = self.pop_injected(false) {
             task.cancel(Reason::Cancelled);
         }
@@ -462,6 +483,7 @@ impl Handle {
             },
             reporter: Reporter::new(config.slow_polls.clone()),
             counters: Counters::default(),
+            spare_name: Mutex::new(None),
             stamps: Mutex::new(Vec::new()),
             seekers: Mutex::new(Vec::new()),
             process: std::process::id(),
@@ -479,6 +501,7 @@ impl Handle {
                 return Err(error);
             }
         }
+        handle.shared.keep_name();
         Ok(handle)
     }
 

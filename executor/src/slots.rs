@@ -144,6 +144,8 @@ impl Slots {
     /// Creates `workers` slots that are spoken for, and `spares` and `guests` that are free.
     pub(crate) fn new(workers: usize, spares: usize, guests: usize) -> Slots {
         let total = workers + spares + guests;
+        // Before anything can stand still.
+        LazyLock::force(&START);
         let descending = |from: usize, to: usize| (from..to).rev().collect();
         Slots {
             slots: (0..total)

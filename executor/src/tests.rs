@@ -59,6 +59,7 @@ fn config(flavor: Flavor, workers: usize) -> Config {
         }),
         slow_polls: SlowPolls {
             threshold: Duration::MAX,
+            roots: false,
             report: Arc::new(|_| {}),
             stack: None,
         },

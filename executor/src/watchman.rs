@@ -23,11 +23,19 @@ use crate::sync::{AtomicU64, Ordering, bug};
 use crate::task::{Place, Runnable, TaskRef};
 use crate::threads::{Threads, WrittenOff};
 use crate::worker::HOG;
+use crossbeam_deque::Steal;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// The threshold where there is no rescue: the LIFO task is moved all the same.
 const STUCK_AFTER: Duration = Duration::from_millis(2);
+/// After what time the tasks of a lane all of whose threads block go to the workers. A guess: long enough that a burst of slow system calls is over, short
+/// enough for a person to wait.
+const STRANDED: Duration = Duration::from_secs(5);
+/// How many tasks are moved out of a stuck worker's deque at one look: a look must be short.
+const MOVE: usize = 256;
+/// As long before a measure is due the watchman looks at its shortest period: twice the longest one.
+const NEAR: Duration = Duration::from_millis(8);
 /// How many threads of the lane are asked for their state at one look: each costs two small files, some 20 µs.
 const ASK: usize = 4;
 
@@ -76,6 +84,8 @@ pub struct Watchman {
     slots: Box<[Seen]>,
     /// One entry a seat of the lane.
     seats: Box<[Seen]>,
+    /// Since when tasks have waited in a lane all of whose threads block.
+    stranded: Option<Instant>,
     /// The seat of the lane to ask first.
     ask_from: usize,
 }
@@ -87,6 +97,8 @@ pub enum Watched {
     Calm,
     /// Some slot's epoch stands still while its thread is awake: look again soon.
     Standing,
+    /// A thread of the hog lane is in a long poll, or tasks wait for one: look again soon, but the workers get on.
+    Lane,
 }
 
 impl Watchman {
@@ -95,6 +107,7 @@ impl Watchman {
         Watchman {
             slots: vec![seen; shared.slots.len()].into(),
             seats: vec![seen; shared.lane.seats().len()].into(),
+            stranded: None,
             ask_from: 0,
             shared: Arc::downgrade(shared),
         }
@@ -125,7 +138,8 @@ impl Watchman {
                 continue;
             }
             let standing = now.duration_since(seen.since);
-            if standing < threshold || (!seen.reported && shared.reporter.is_on()) {
+            let report_at = shared.reporter.threshold();
+            if is_near(standing, threshold) || (!seen.reported && is_near(standing, report_at)) {
                 watched = Watched::Standing;
             }
             let polled = At {
@@ -151,7 +165,16 @@ impl Watchman {
                 shared.inject_first(task);
                 rescued = true;
             }
-            rescued |= !slot.stealer.is_empty() || shared.has_injected();
+            // So does its deque, as far as one look goes: nobody steals from it as long as others have work of their own. Not before the injected
+            // tasks: there may be more hogs in it.
+            for _ in 0..MOVE {
+                match slot.stealer.steal() {
+                    Steal::Success(task) => shared.injector().push(task),
+                    Steal::Empty => break,
+                    Steal::Retry => continue,
+                }
+            }
+            rescued |= shared.has_injected();
             if !seen.marked {
                 seen.marked = true;
                 // Relaxed: a counter.
@@ -183,9 +206,11 @@ impl Watchman {
             // R3. One at a look.
             shared.add_spare();
         }
-        if shared.lane.is_busy() && self.look_at_lane(&shared, now, threshold) == Watched::Standing
-        {
-            watched = Watched::Standing;
+        if shared.lane.is_busy() {
+            let lane = self.look_at_lane(&shared, now, threshold);
+            if watched == Watched::Calm {
+                watched = lane;
+            }
         }
         watched
     }
@@ -214,8 +239,13 @@ impl Watchman {
                 *seen = Seen::new(epoch, now);
                 continue;
             }
-            if is_short || (!seen.reported && shared.reporter.is_on()) {
-                watched = Watched::Standing;
+            let standing = now.duration_since(seen.since);
+            let report_at = shared.reporter.threshold();
+            if is_short
+                || is_near(standing, threshold)
+                || (!seen.reported && is_near(standing, report_at))
+            {
+                watched = Watched::Lane;
             }
             let polled = At {
                 spot: Spot::Lane(index),
@@ -229,7 +259,7 @@ impl Watchman {
                 seen.usage = polled.usage(shared);
             }
             polled.report(shared, seen, now);
-            if now.duration_since(seen.since) < threshold {
+            if standing < threshold {
                 continue;
             }
             if is_short && asked < ASK && !seen.marked {
@@ -244,8 +274,20 @@ impl Watchman {
                 }
             }
         }
+        if !shared.lane.is_stranded() {
+            self.stranded = None;
+        } else if now.duration_since(*self.stranded.get_or_insert(now)) >= STRANDED && is_short {
+            for task in shared.lane.take_stranded() {
+                shared.inject(task);
+            }
+        }
         watched
     }
+}
+
+/// Whether a poll that has stood still for so long comes to `threshold` soon, or did so just now.
+fn is_near(standing: Duration, threshold: Duration) -> bool {
+    standing.saturating_add(NEAR) >= threshold && standing <= threshold.saturating_add(NEAR)
 }
 
 /// R2: the thread of a slot that is stuck in an epoch no longer counts as active; at most `limit` such threads at a time.
@@ -329,6 +371,10 @@ impl At<'_> {
     fn report(&self, shared: &Arc<Shared>, seen: &mut Seen, now: Instant) {
         let so_far = now.duration_since(seen.since);
         if seen.reported || so_far < shared.reporter.threshold() {
+            return;
+        }
+        if self.place() == Place::ROOT && !shared.reporter.has_roots() {
+            seen.reported = true;
             return;
         }
         let usage = self.usage(shared);

@@ -53,8 +53,9 @@ const WINDOW_EVERY: u32 = 8;
 /// How long the owner's epoch must stand still before its LIFO slot is stolen from.
 const LIFO_PATIENCE: Duration = Duration::from_micros(5);
 
-/// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own.
-pub(crate) const SAMPLE_INTERVAL: u32 = 67;
+/// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own; as many as keep the
+/// cost of a sample, some 700 instructions, below one in a hundred (`benches/instructions`).
+pub(crate) const SAMPLE_INTERVAL: u32 = 251;
 
 /// Set in a task's conduct once it has completed a poll.
 pub(crate) const POLLED: u8 = 1;
@@ -246,13 +247,15 @@ impl Worker {
 
     // ---------------------------------------------------------------- where tasks go
 
-    /// A task was woken on this thread.
+    /// A task was woken on this thread. Gives it back if it belongs to the hog lane.
     #[inline]
-    pub(crate) fn schedule(&self, task: Runnable, cause: Cause) {
+    #[must_use]
+    pub(crate) fn schedule(&self, task: Runnable, cause: Cause) -> Option<Runnable> {
         let conduct = task.conduct();
         if self.stamp_next.get() | (conduct & HOG != 0) {
-            self.schedule_marked(task, cause);
-        } else if cause == Cause::Yielded {
+            return self.schedule_marked(task, cause);
+        }
+        if cause == Cause::Yielded {
             // Behind everybody else. A task that yields alone is no news to others.
             let alone = self.deque.is_empty() && self.own().lifo.is_empty();
             self.deque.push(task);
@@ -269,21 +272,21 @@ impl Worker {
         } else {
             self.push_lifo(task);
         }
+        None
     }
 
     /// As `schedule`, for a task that gets a time stamp or belongs to the hog lane.
     #[cold]
     #[inline(never)]
-    fn schedule_marked(&self, task: Runnable, cause: Cause) {
+    fn schedule_marked(&self, task: Runnable, cause: Cause) -> Option<Runnable> {
         if self.stamp_next.replace(false) {
             self.shared.stamp(&task);
         }
         if task.conduct() & HOG != 0 {
-            self.shared.push_hog(task);
-        } else {
-            // No stamp is due any more, so this goes one step deep.
-            self.schedule(task, cause);
+            return Some(task);
         }
+        // No stamp is due any more, so this goes one step deep.
+        self.schedule(task, cause)
     }
 
     /// A task was spawned on this thread.
@@ -419,21 +422,22 @@ impl Worker {
         self.chores.set(chores);
         self.chore_in.set(chores.span);
         if look {
-            bump(&self.own.counters.looks, 1);
             self.look_at_driver();
+        }
+        if self.retired.get() {
+            // A waker has called `block_in_place`, and the slot is another's.
+            return Turn::Done;
         }
         if inject && let Some(task) = self.shared.pop_injected(false) {
             self.count_injected(1);
-            self.run_task(task);
-            if !sample {
-                return Turn::Done;
+            if sample {
+                self.run_timed(task);
+            } else {
+                self.run_task(task);
             }
+            return Turn::Done;
         }
-        if sample {
-            self.stamp_next.set(true);
-            return Turn::Timed;
-        }
-        Turn::Usual
+        if sample { Turn::Timed } else { Turn::Usual }
     }
 
     /// Deals with the signal word; `true` ends the loop.
@@ -470,6 +474,7 @@ impl Worker {
     /// As `run_task`, for one poll in `SAMPLE_INTERVAL`.
     #[cold]
     pub(crate) fn run_timed(&self, task: Runnable) {
+        self.stamp_next.set(true);
         let word = task.word();
         let start = Instant::now();
         let polled = self.run_task(task);
@@ -635,6 +640,7 @@ impl Worker {
     /// A look at the driver without sleeping.
     #[cold]
     pub(crate) fn look_at_driver(&self) {
+        bump(&self.own.counters.looks, 1);
         let now = Instant::now();
         self.measure_polls(now);
         self.begin_window(now);
@@ -710,13 +716,15 @@ impl Worker {
             self.stop_searching();
             self.advance_epoch();
             call_hook(&shared.config.on_thread_park);
-            self.publish_idle();
             if self.has_local() {
                 call_hook(&shared.config.on_thread_unpark);
                 return;
             }
+            self.publish_idle();
+            // What the hook took counts as busy.
+            self.count_busy(Instant::now());
         }
-        self.count_park(now);
+        self.count_park(now.max(self.active_since.get()));
         let parked = shared.idle.park(self.slot, self.searching.replace(false));
         shared.after_parking(parked);
         let gathered = loop {

@@ -45,8 +45,10 @@ pub trait Watch: Send + 'static {
 /// What a [`Watch`] saw.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
-    /// A slot's epoch stands still, or something overdue was found: look again soon.
+    /// A slot's epoch stands still, or something overdue was found: look again soon, and wait for I/O in the workers' stead if none of them does.
     pub alert: bool,
+    /// Look again soon, though every slot gets on.
+    pub soon: bool,
     /// The next deadline that nobody but this thread serves.
     pub deadline: Option<Instant>,
 }
@@ -214,13 +216,13 @@ impl<W: Watch> Guarantor<W> {
                 }
             }
             // R5.
-            period = if look.alert {
+            period = if look.alert || look.soon {
                 PERIOD
             } else {
                 (period * 5 / 4).min(LONGEST_PERIOD)
             };
             // R6.
-            let idle = held && !look.alert && self.watch.is_idle();
+            let idle = held && !look.alert && !look.soon && self.watch.is_idle();
             quiet = if idle { quiet + 1 } else { 0 };
             let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
             if quiet <= QUIET_PERIODS {

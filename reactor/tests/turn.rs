@@ -184,6 +184,7 @@ struct Busy {
 impl Watch for Busy {
     fn look(&mut self, _: Instant) -> Look {
         Look {
+            soon: false,
             alert: true,
             deadline: None,
         }

@@ -191,6 +191,9 @@ impl Builder {
 
     /// Calls a function for the name of each thread.
     ///
+    /// Threads that are started in an emergency, to take the place of a stuck worker, share one name, which is asked for when the runtime starts: the
+    /// function might wait for what the worker holds.
+    ///
     /// # Examples
     ///
     /// ```
@@ -328,7 +331,7 @@ impl Builder {
     /// Calls a function for each report of a slow poll, instead of writing a line to standard error.
     ///
     /// Each slow poll is reported once, but at most five in a burst and one a second after that; how many were left out is told by the next
-    /// report. The function runs on a thread of its own, where it may block; its panic ends with the report. On a
+    /// report. The function runs on a thread of its own, where it may block, and perhaps after the runtime has ended: nobody waits for it. Its panic ends with the report. On a
     /// current-thread runtime it runs on the thread inside `block_on`, after the poll; there polls are timed only now and then, so that it
     /// may take a repeated slow poll some rounds to be found.
     ///
@@ -362,7 +365,7 @@ impl Builder {
 
     /// Runs a function at the start of each thread of the runtime; a panic in it is reported and ends there.
     ///
-    /// Not on threads that call `block_on`, nor on the reactor thread.
+    /// Not on threads that call `block_on`, nor on the reactor thread and the one that makes reports.
     pub fn on_thread_start<F>(&mut self, f: F) -> &mut Self
     where
         F: Fn() + Send + Sync + 'static,
@@ -491,6 +494,8 @@ impl Builder {
             }),
             slow_polls: SlowPolls {
                 threshold: self.slow_poll_threshold,
+                // A `main` that blocks or computes holds nobody up, and may be meant to.
+                roots: self.on_slow_poll.is_some(),
                 report: self.on_slow_poll.clone().unwrap_or_else(default_report),
                 stack: STACK,
             },
@@ -557,33 +562,34 @@ impl Builder {
 }
 
 /// How the stack of another thread is found out, if at all.
-#[cfg(not(feature = "stack-traces"))]
-const STACK: Option<fn(u64) -> Option<String>> = None;
+#[cfg(not(all(
+    feature = "stack-traces",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_env = "gnu"
+)))]
+const STACK: Option<executor::DescribeStack> = None;
 /// How the stack of another thread is found out, if at all.
-#[cfg(feature = "stack-traces")]
-const STACK: Option<fn(u64) -> Option<String>> =
-    Some(|id| crate::stack::capture(id, Duration::from_millis(10)));
+#[cfg(all(
+    feature = "stack-traces",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_env = "gnu"
+))]
+const STACK: Option<executor::DescribeStack> =
+    Some(|id, lasts| crate::stack::capture(id, Duration::from_millis(100), lasts));
 
 /// A line on standard error; that it cannot be written is nobody's business.
 #[cfg(not(feature = "tracing"))]
 fn default_report() -> OnSlowPoll {
     use std::io::Write;
-    Arc::new(|poll| {
-        // A `main` that blocks or computes holds nobody up, and may be meant to.
-        if !poll.is_guest_root() {
-            drop(writeln!(io::stderr(), "runtime: {poll}"));
-        }
-    })
+    Arc::new(|poll| drop(writeln!(io::stderr(), "runtime: {poll}")))
 }
 
 /// An event of the level `WARN`.
 #[cfg(feature = "tracing")]
 fn default_report() -> OnSlowPoll {
     Arc::new(|poll| {
-        // A `main` that blocks or computes holds nobody up, and may be meant to.
-        if poll.is_guest_root() {
-            return;
-        }
         let id = poll.id().map(|id| id.to_string());
         let location = poll.location().map(ToString::to_string);
         tracing::warn!(

@@ -465,15 +465,16 @@ impl Watchman {
 
     /// Wakes `wakers` with one notification for all of them.
     fn wake_all(&self, wakers: impl IntoIterator<Item = Waker>) {
-        let woken = executor::batch(|| {
+        let wake = || {
             for waker in wakers {
                 // As in `Driver::wake_batch`.
                 executor::Handle::contain(|| waker.wake());
             }
-        });
-        if woken > 0
-            && let Some(executor) = self.executor.upgrade()
-        {
+        };
+        let Some(executor) = self.executor.upgrade() else {
+            return wake();
+        };
+        if executor::batch(&executor, wake) > 0 {
             executor.injected();
         }
     }
@@ -485,6 +486,7 @@ impl Watch for Watchman {
         else {
             return Look {
                 alert: false,
+                soon: false,
                 deadline: None,
             };
         };
@@ -497,6 +499,7 @@ impl Watch for Watchman {
                 || driver.parkers[shard].is_asleep()
         };
         let mut alert = watched == executor::Watched::Standing;
+        let soon = watched != executor::Watched::Calm;
         for &slot in &stuck {
             // A thread that waits for I/O holds the lock, and is not stuck.
             if let Some(mut batch) = driver.batches[slot].try_lock()
@@ -530,7 +533,11 @@ impl Watch for Watchman {
             let unserved = |(shard, next)| (!is_served(shard)).then_some(next);
             deadline = self.deadlines(shards).filter_map(unserved).min();
         }
-        Look { alert, deadline }
+        Look {
+            alert,
+            soon,
+            deadline,
+        }
     }
 
     fn is_idle(&self) -> bool {

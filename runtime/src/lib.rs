@@ -51,7 +51,7 @@
 //! # Features
 //!
 //! `macros`, `net`, `time`, `signal` and `io-std` are on by default; `futures-io` and `hyper` make the streams implement the
-//! traits of those crates. `tracing` turns reports of slow polls into events of that crate, `stack-traces` adds the stack of the stuck thread (Linux).
+//! traits of those crates. `tracing` turns reports of slow polls into events of that crate, `stack-traces` adds the stack of the stuck thread (Linux on x86-64).
 
 #![deny(unsafe_code)]
 
@@ -65,7 +65,12 @@ mod probe;
 pub mod runtime;
 #[cfg(feature = "signal")]
 pub mod signal;
-#[cfg(feature = "stack-traces")]
+#[cfg(all(
+    feature = "stack-traces",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_env = "gnu"
+))]
 mod stack;
 pub mod sync;
 pub mod task;

@@ -17,8 +17,9 @@
 //! | [`timers`](RuntimeMetrics::timers) | deadlines |
 //! | [`blocking`](RuntimeMetrics::blocking) | the pool behind [`spawn_blocking`](crate::task::spawn_blocking) |
 //!
-//! **Samples.** How long a poll takes, and how long a task waits to be polled, is measured of one poll in 67: reading
-//! the clock costs as much as a short poll. So the counts in these two histograms are those of samples.
+//! **Samples.** How long a poll takes, and how long a task waits to be polled, is measured of one poll in
+//! [so many](TaskMetrics::sample_interval): reading the clock costs as much as a short poll. So the counts in these two
+//! histograms are those of samples.
 //!
 //! **Tokio** has a type of this name that reads the present at each call; this one is a copy. Code that keeps one and
 //! asks again and again must ask the [`Handle`] instead.
@@ -92,6 +93,7 @@ impl RuntimeMetrics {
                 finished: executor.finished,
                 panicked: executor.panicked,
                 aborted: executor.aborted,
+                sample_interval: executor.sample_interval,
                 poll_time: histogram(executor.poll_time),
                 schedule_latency: histogram(executor.schedule_latency),
             },
@@ -370,6 +372,8 @@ pub struct TaskMetrics {
     panicked: u64,
     /// See [`aborted`](TaskMetrics::aborted).
     aborted: u64,
+    /// See [`sample_interval`](TaskMetrics::sample_interval).
+    sample_interval: u32,
     /// See [`poll_time`](TaskMetrics::poll_time).
     poll_time: Histogram,
     /// See [`schedule_latency`](TaskMetrics::schedule_latency).
@@ -408,7 +412,13 @@ impl TaskMetrics {
         self.aborted
     }
 
-    /// Returns how long polls took; one in 67 is in it.
+    /// Returns of how many polls one is timed, for the two histograms below. A prime number, so that it does not beat
+    /// with a pattern of the program's own.
+    pub fn sample_interval(&self) -> u32 {
+        self.sample_interval
+    }
+
+    /// Returns how long polls took; one in [`sample_interval`](TaskMetrics::sample_interval) is in it.
     ///
     /// *High*: tasks compute for long between two `.await`s. What waits behind them waits as long. Above 100 µs or so,
     /// call [`yield_now`](crate::task::yield_now) now and then, or move the work to

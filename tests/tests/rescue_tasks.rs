@@ -361,3 +361,84 @@ fn without_a_rescue_they_wait() {
     has_run.recv().expect("now it runs");
     runtime.block_on(stuck).expect("no panic");
 }
+
+// ---------------------------------------------------------------- found by a review
+
+/// A spare that never runs out of work of its own does not come to steal: the stuck worker's deque must be brought to it.
+#[test]
+fn tasks_spawned_before_beside_a_spare_that_is_never_idle() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_slow_poll(|_| {})
+        .build()
+        .expect("a runtime");
+    let (release, released) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    let (done, all_done) = mpsc::channel();
+    runtime.spawn(async move {
+        for number in 0..8 {
+            let done = done.clone();
+            runtime::spawn(async move { done.send(number).expect("the test waits") });
+        }
+        tell.send(()).expect("the test waits");
+        let _ = released.recv();
+    });
+    told.recv().expect("the task runs");
+    let restless = runtime.spawn(async {
+        loop {
+            runtime::task::yield_now().await;
+        }
+    });
+    let mut numbers: Vec<i32> = (0..8).map(|_| all_done.recv().expect("it runs")).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7]);
+    drop(release);
+    restless.abort();
+}
+
+/// The reactor thread of a runtime whose workers are all stuck wakes a task of another runtime, which is asleep.
+#[test]
+fn a_socket_of_a_stuck_runtime_awaited_on_an_idle_one() {
+    use runtime::io::AsyncReadExt;
+    use std::io::Write;
+
+    let _watchdog = Watchdog::new(LIMIT);
+    let one_worker = || {
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .rescue(false)
+            .on_slow_poll(|_| {})
+            .build()
+            .expect("a runtime")
+    };
+    let (stuck, idle) = (one_worker(), one_worker());
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().expect("descriptors are left");
+    theirs.set_nonblocking(true).expect("it can be");
+    let mut socket = {
+        let _entered = stuck.enter();
+        runtime::net::UnixStream::from_std(theirs).expect("it is registered")
+    };
+    let (release, released) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    stuck.spawn(async move {
+        tell.send(()).expect("the test waits");
+        let _ = released.recv();
+    });
+    told.recv().expect("the task runs");
+    let (answer, answered) = mpsc::channel();
+    idle.spawn(async move {
+        let mut byte = [0];
+        for _ in 0..20 {
+            AsyncReadExt::read_exact(&mut socket, &mut byte)
+                .await
+                .expect("it comes");
+            answer.send(byte[0]).expect("the test waits");
+        }
+    });
+    for number in 0..20 {
+        ours.write_all(&[number]).expect("the socket is open");
+        assert_eq!(answered.recv(), Ok(number));
+    }
+    drop(release);
+}

@@ -238,6 +238,11 @@ fn tasks(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
         "Tasks that were aborted.",
         tasks.aborted(),
     )?;
+    to.gauge(
+        "runtime_sample_interval",
+        "Polls of which one is timed, for the two histograms that follow.",
+        tasks.sample_interval() as usize,
+    )?;
     to.histogram(
         "runtime_poll_seconds",
         "How long polls took; a sample.",

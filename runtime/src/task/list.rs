@@ -10,12 +10,12 @@ use std::time::Duration;
 /// Printed, it is a table with one row a task, those that are polled first:
 ///
 /// ```text
-/// id  state                   age  polls   busy  name            spawned at
-/// 12  running 41 ms, lane 0   2 s    ~67  ~9 ms  resize (hog)    src/main.rs:31:18
-///  9  waiting                 2 s      -      -  accept          src/main.rs:12:5
+/// id  state                   age  polls  busy  name            spawned at
+/// 12  running 41 ms, lane 0   2 s    ~251  ~1 s  resize (hog)    src/main.rs:31:18
+///  9  waiting                 2 s      -     -  accept          src/main.rs:12:5
 /// ```
 ///
-/// Polls and busy time are estimates: one poll in 67 is looked at, and the sum multiplied. "-" says that none was looked at so far. The age counts
+/// Polls and busy time are estimates: one poll in 251 is looked at, and the sum multiplied. "-" says that none was looked at so far. The age counts
 /// from the end of the first poll.
 ///
 /// # Examples
@@ -90,12 +90,12 @@ impl TaskInfo {
         self.0.age
     }
 
-    /// Returns about how often it was polled: an estimate from one poll in 67, zero if none of them was looked at.
+    /// Returns about how often it was polled: an estimate from one poll in 251, zero if none of them was looked at.
     pub fn polls(&self) -> u64 {
         self.0.polls
     }
 
-    /// Returns about how long all its polls took together: an estimate from one poll in 67.
+    /// Returns about how long all its polls took together: an estimate from one poll in 251.
     pub fn busy(&self) -> Duration {
         self.0.busy
     }
