@@ -90,7 +90,7 @@ fn drive_seated<F: Future>(
     'root: loop {
         if tick.wrapping_sub(looked) >= config.event_interval {
             looked = tick;
-            watch.look();
+            watch.look(Instant::now());
             worker.look_at_driver();
         }
         worker.publish(Place::ROOT);
@@ -126,26 +126,27 @@ fn drive_seated<F: Future>(
                 continue;
             }
             if !root.is_woken() {
-                watch.look();
-                park(shared, worker, &root);
-                watch.begin();
+                let now = Instant::now();
+                watch.look(now);
+                watch.begin(park(shared, worker, &root, now));
             }
             continue 'root;
         }
     }
 }
 
-fn park(shared: &Shared, worker: &Worker, root: &Root) {
+/// Sleeps, from `now` on; returns when it woke up.
+fn park(shared: &Shared, worker: &Worker, root: &Root, now: Instant) -> Instant {
     let slot = worker.slot();
     if shared.config.on_thread_park.is_some() {
         // A user's hook may wake and spawn tasks: it runs before the last look at the queues.
         call_hook(&shared.config.on_thread_park);
         if worker.has_local() || root.is_woken() {
             call_hook(&shared.config.on_thread_unpark);
-            return;
+            return Instant::now();
         }
     }
-    worker.count_park(Instant::now());
+    worker.count_park(now);
     let parked = shared.idle.park(slot, false);
     shared.after_parking(parked);
     let gathered = loop {
@@ -161,11 +162,13 @@ fn park(shared: &Shared, worker: &Worker, root: &Root) {
         // Chosen counts as searching; with one thread there is nothing to search and nobody to notify.
         let _last = shared.idle.found_work();
     }
-    worker.count_unpark(Instant::now());
+    let now = Instant::now();
+    worker.count_unpark(now);
     call_hook(&shared.config.on_thread_unpark);
     if gathered == Gathered::Something {
         worker.dispatch();
     }
+    now
 }
 
 /// Looks out for slow polls.
@@ -193,13 +196,12 @@ impl<'a> Watch<'a> {
     }
 
     /// The thread is awake again.
-    fn begin(&self) {
-        self.since.set(Instant::now());
+    fn begin(&self, now: Instant) {
+        self.since.set(now);
     }
 
     /// Looks whether there may have been a slow poll.
-    fn look(&self) {
-        let now = Instant::now();
+    fn look(&self, now: Instant) {
         if now.duration_since(self.since.replace(now)) >= self.shared.reporter.threshold() {
             self.left.set(WATCHED_POLLS);
         }

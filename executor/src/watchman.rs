@@ -18,7 +18,7 @@ use crate::idle::Idle;
 use crate::lane::Seat;
 use crate::report::{Polled, Probe, SlowPoll, Spot, Still, Usage};
 use crate::scheduler::Shared;
-use crate::slots::{STUCK, Slots};
+use crate::slots::{STUCK, Slots, Stillness};
 use crate::sync::{AtomicU64, Ordering, bug};
 use crate::task::{Place, Runnable, TaskRef};
 use crate::threads::{Threads, WrittenOff};
@@ -148,11 +148,7 @@ impl Watchman {
                 polling: &slot.polling,
                 thread: &slot.thread,
             };
-            if !seen.still {
-                seen.still = true;
-                slot.stillness.begin(seen.since);
-                seen.usage = polled.usage(&shared);
-            }
+            polled.notice(&shared, seen, &slot.stillness);
             if standing < threshold {
                 polled.report(&shared, seen, now);
                 continue;
@@ -253,11 +249,7 @@ impl Watchman {
                 polling: &seat.polling,
                 thread: &seat.thread,
             };
-            if !seen.still {
-                seen.still = true;
-                seat.stillness.begin(seen.since);
-                seen.usage = polled.usage(shared);
-            }
+            polled.notice(shared, seen, &seat.stillness);
             polled.report(shared, seen, now);
             if standing < threshold {
                 continue;
@@ -331,6 +323,15 @@ struct At<'a> {
 }
 
 impl At<'_> {
+    /// Notes that it stands still, at the first look that finds it so.
+    fn notice(&self, shared: &Shared, seen: &mut Seen, stillness: &Stillness) {
+        if !seen.still {
+            seen.still = true;
+            stillness.begin(seen.since);
+            seen.usage = self.usage(shared);
+        }
+    }
+
     fn is_still(&self, epoch: u64) -> bool {
         // Relaxed: compared with its own earlier value only.
         self.epoch.load(Ordering::Relaxed) == epoch
