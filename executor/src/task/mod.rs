@@ -7,13 +7,14 @@
 //!  AbortHandle ─┼─ counted ─▶│ header                  │
 //!  Waker ───────┤            │   state word   vtable   │──▶ functions that know the types
 //!  executor ────┘            │   scheduler ────────────┼──▶ `S: Schedule`, kept by its list of live tasks
-//!     ▲                      │   id, location, name …  │
+//!     ▲                      │   id, origin, word …    │
 //!     └ the list, or a       │   join waker            │
-//!       runnable             │ stage: future | output  │
+//!       runnable             │ stage: future | outcome │
 //!                            └─────────────────────────┘
 //! ```
 //!
 //! [`state`] holds the flags, their phases and every transition; [`raw`] the layout and what happens in each phase;
+//! [`stage`] what a cell holds; [`home`] how it reaches its scheduler; [`origin`] who spawned it, and its name;
 //! [`waker`] the waker's vtable; [`runnable`] the right to poll; [`slot`] one atomic place for a runnable; [`join`] the
 //! handles; [`owned`] the lists of live tasks; [`word`] where in its list a task is, and how it behaves; [`estimate`]
 //! and [`born`] what is remembered of it in a few bytes; [`error`](mod@error) and [`id`](mod@id) what their names say.
@@ -27,8 +28,10 @@
 //!   executor's reference, because only the holder of the runnable, once it polls, can complete the task. The waker
 //!   that a poll is given is not counted either, its clones are.
 //! - **T2, stage.** Before `COMPLETE` only the holder of the runnable touches the stage, from `start_poll` on. After
-//!   it: the join handle if it existed at that moment, otherwise the thread that completed the task. So the stage is
-//!   empty when the cell is freed.
+//!   it: the join handle if it existed at that moment, otherwise the thread that completed the task. The stage holds
+//!   the future until it is dropped, in the poll that ends the task; then, from before `COMPLETE` on, the outcome. Both
+//!   who may have the outcome take it out before they give their reference up: so nothing in the stage needs a drop when
+//!   the cell is freed.
 //! - **T3, one runnable.** It comes into being with the change of `SCHEDULED` from 0 to 1 on an idle task, or when a
 //!   poll ends and finds the flag set; `start_poll` uses it up. Hence there is never more than one.
 //! - **T4, scheduler.** A task in a list keeps its scheduler: the list holds an `Arc` of it and lets go only when it is
@@ -66,13 +69,16 @@ mod born;
 mod contain;
 mod error;
 mod estimate;
+mod home;
 mod id;
 mod join;
 mod local;
+mod origin;
 mod owned;
 mod raw;
 mod runnable;
 mod slot;
+mod stage;
 mod state;
 mod unconstrained;
 mod waker;
@@ -145,10 +151,8 @@ pub(crate) enum Cause {
 pub(crate) struct Meta {
     /// The identity, usually fresh.
     id: Id,
-    /// Who spawned it.
-    location: &'static Location<'static>,
-    /// What the user calls it.
-    name: Option<Box<str>>,
+    /// Who spawned it, and what the user calls it.
+    origin: origin::Origin,
 }
 
 impl Meta {
@@ -157,14 +161,14 @@ impl Meta {
     pub(crate) fn new(location: &'static Location<'static>) -> Meta {
         Meta {
             id: Id::next(),
-            location,
-            name: None,
+            origin: origin::Origin::new(location),
         }
     }
 
     /// Names the task.
     pub(crate) fn name(mut self, name: impl Into<Box<str>>) -> Meta {
-        self.name = Some(name.into());
+        let location = self.origin.location();
+        self.origin = origin::Origin::named(location, name.into());
         self
     }
 }
@@ -177,7 +181,7 @@ where
     T: Send + 'static,
 {
     let job = Job(Some(closure));
-    let task = raw::RawTask::allocate::<_, raw::Unlisted>(job, std::ptr::null(), meta);
+    let task = raw::RawTask::allocate::<_, home::Unlisted>(job, std::ptr::null(), meta);
     // SAFETY: the cell is new; one of its two references is the handle's (T1), the types are those of the closure (T6).
     let handle = unsafe { JoinHandle::from_raw(task) };
     // SAFETY: the cell is new and scheduled, so the runnable exists and is ours (T3).

@@ -451,12 +451,12 @@ impl<'a> TaskRef<'a> {
 
     /// What the user calls it.
     pub(crate) fn name(&self) -> Option<&'a str> {
-        self.header.name()
+        self.header.origin.name()
     }
 
     /// Who spawned it.
     pub(crate) fn location(&self) -> &'static Location<'static> {
-        self.header.location
+        self.header.origin.location()
     }
 
     /// What it is doing at this moment.

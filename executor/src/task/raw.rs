@@ -1,32 +1,31 @@
 //! Layout of the cell, and what happens in each phase of a task. The rules T1 to T7 are in [`task`](super).
 
-use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::pin::Pin;
-use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 use super::born::Born;
 use super::contain::{contain, discard};
 use super::error::{JoinError, Payload};
 use super::estimate::Estimate;
+use super::home::Home;
 use super::id::EnterId;
-use super::owned::Owned;
-use super::runnable::{Polled, Runnable, Scheduled};
+use super::origin::Origin;
+use super::runnable::{Polled, Runnable};
+use super::stage::{Outcome, Stage};
 use super::state::{End, JoinWaker, Joiner, Leftover, Released, Start, State, Wakeup};
-use super::word::{self, Word};
-use super::{Cause, Id, Listed, Meta, Schedule, waker};
+use super::word::Word;
+use super::{Cause, Id, Meta, waker};
 use crate::sync::{Alive, UnsafeCell};
 
 /// The cell: what a task is in memory. The header comes first, so that a pointer to it is one to the cell.
 #[repr(C)]
 struct Cell<F: Future, H> {
     header: Header,
-    /// The future, then its output; see T2.
+    /// The future, then how it ended; see T2.
     stage: UnsafeCell<Stage<F>>,
     /// How the cell reaches its scheduler.
     home: PhantomData<fn(H)>,
@@ -42,11 +41,8 @@ pub(super) struct Header {
     pub(super) scheduler: *const (),
     /// The task's identity. Never changes.
     pub(super) id: Id,
-    /// Who spawned it. Never changes.
-    pub(super) location: &'static Location<'static>,
-    /// What the user calls it, boxed twice because most tasks have no name and a thin pointer saves 8 bytes. Never
-    /// changes.
-    name: Option<Box<Box<str>>>,
+    /// Who spawned it, and what the user calls it. Never changes.
+    pub(super) origin: Origin,
     /// Where the list has it, written once, under the shard's lock; bits for the scheduler's own use, written by the
     /// thread that polls and by whoever looks meanwhile (T8); and why it is cancelled, written by the holder of the
     /// runnable.
@@ -64,31 +60,6 @@ pub(super) struct Header {
     alive: Alive,
 }
 
-impl Header {
-    /// What the user calls the task.
-    #[inline]
-    pub(super) fn name(&self) -> Option<&str> {
-        self.name.as_ref().map(|name| &***name)
-    }
-}
-
-/// What a cell holds.
-enum Stage<F: Future> {
-    /// The future, pinned here until it is dropped.
-    Future(F),
-    /// What the join handle will get.
-    Finished(Result<F::Output, Failure>),
-    /// Nothing any more.
-    Consumed,
-}
-
-/// Why there is no output. Small, so that it does not make cells larger; becomes a [`JoinError`] when it is taken.
-enum Failure {
-    Cancelled,
-    /// Boxed twice for one word instead of two: panics are rare.
-    Panicked(Box<Payload>),
-}
-
 /// What only code that knows the types can do.
 struct Vtable {
     /// Uses the runnable up.
@@ -101,110 +72,6 @@ struct Vtable {
     drop_output: unsafe fn(RawTask),
     /// Frees the cell.
     free: unsafe fn(RawTask),
-}
-
-/// How a cell reaches its scheduler: through a list, or not at all.
-pub(super) trait Home: 'static {
-    /// What must stay alive until the task is complete although it has left the list.
-    type Keep;
-
-    /// Takes a runnable to the scheduler.
-    ///
-    /// # Safety
-    ///
-    /// The task has not left its list.
-    unsafe fn schedule(runnable: Runnable, cause: Cause);
-
-    /// Shows the scheduler a task after a poll.
-    ///
-    /// # Safety
-    ///
-    /// The caller polls the task.
-    unsafe fn polled(task: RawTask);
-
-    /// Tells the scheduler that the task ends without an output.
-    ///
-    /// # Safety
-    ///
-    /// The caller polls the task, which has not left its list.
-    unsafe fn failed(task: RawTask, polled: Polled);
-
-    /// Takes the task out of the list.
-    ///
-    /// # Safety
-    ///
-    /// The caller polls the task, is about to complete it and calls this once.
-    unsafe fn leave(task: RawTask) -> Self::Keep;
-}
-
-impl<S: Schedule> Home for Listed<S> {
-    type Keep = Option<Arc<S>>;
-
-    #[inline]
-    unsafe fn schedule(runnable: Runnable, cause: Cause) {
-        // SAFETY: the cell was made for a list of an `S` (T6), and the caller answers for the rest.
-        S::schedule(unsafe { Scheduled::new(runnable) }, cause);
-    }
-
-    #[inline]
-    unsafe fn polled(task: RawTask) {
-        // SAFETY: the caller polls the task, so the right is here; we do not let the value end.
-        let runnable = mem::ManuallyDrop::new(unsafe { Runnable::from_raw(task) });
-        // SAFETY: the caller's right to poll keeps the cell (T1).
-        let scheduler = unsafe { task.header() }.scheduler;
-        // SAFETY: the task has not left its list (T4).
-        unsafe { &*scheduler.cast::<S>() }.polled(&runnable);
-    }
-
-    #[cold]
-    unsafe fn failed(task: RawTask, polled: Polled) {
-        // SAFETY: the caller's right to poll keeps the cell (T1).
-        let header = unsafe { task.header() };
-        if word::index(header.word.get()) == word::NOWHERE {
-            return;
-        }
-        // SAFETY: the task is in its list (T4).
-        unsafe { &*header.scheduler.cast::<S>() }.failed(polled);
-    }
-
-    #[inline]
-    unsafe fn leave(task: RawTask) -> Option<Arc<S>> {
-        // SAFETY: the caller's right to poll keeps the cell (T1).
-        let header = unsafe { task.header() };
-        // Index and shard were written when the task was bound, before its first runnable went anywhere.
-        let word = header.word.get();
-        let index = word::index(word);
-        if index == word::NOWHERE {
-            return None;
-        }
-        // SAFETY: the task is still in its list (T4).
-        let list: *const Owned<S> = unsafe { &*header.scheduler.cast::<S>() }.owned();
-        // SAFETY: the task is in that list, at this place, and leaves it here.
-        unsafe { Owned::leave(list, word::shard(word), index) }
-    }
-}
-
-/// The home of jobs, which are in no list and never wait: their one runnable is made with them.
-pub(super) struct Unlisted;
-
-impl Home for Unlisted {
-    type Keep = ();
-
-    #[inline]
-    unsafe fn schedule(runnable: Runnable, _: Cause) {
-        // A job never waits, so nobody wakes it; if it ever came here, to cancel it would be the right end.
-        debug_assert!(false, "a job is polled once");
-        drop(runnable);
-    }
-
-    #[inline]
-    unsafe fn polled(_: RawTask) {}
-
-    #[inline]
-    unsafe fn failed(_: RawTask, _: Polled) {}
-
-    #[inline]
-    unsafe fn leave(_: RawTask) {}
 }
 
 /// A pointer to a cell whose types are forgotten. Says nothing about references: who has it knows what it may do.
@@ -239,8 +106,7 @@ impl RawTask {
             },
             scheduler,
             id: meta.id,
-            location: meta.location,
-            name: meta.name.map(Box::new),
+            origin: meta.origin,
             word: Word::new(),
             born: Born::new(),
             polls: Estimate::new(),
@@ -258,7 +124,7 @@ impl RawTask {
             .wrapping_byte_add(mem::offset_of!(Cell<F, H>, stage))
             .cast::<UnsafeCell<Stage<F>>>();
         // SAFETY: the pointer is to the stage of the cell, and the allocation is ours.
-        unsafe { stage.write(UnsafeCell::new(Stage::Future(future))) };
+        unsafe { stage.write(UnsafeCell::new(Stage::new(future))) };
         // SAFETY: header and stage have been written; `home` has no size.
         let cell = unsafe { cell.assume_init() };
         // The pointer is to the whole cell and stays so when its type is forgotten.
@@ -497,7 +363,7 @@ impl RawTask {
 /// The size of the cell for such a future, for tests.
 #[cfg(all(test, not(rt_loom)))]
 pub(super) fn size_of_cell<F: Future>(_: &F) -> usize {
-    size_of::<Cell<F, Unlisted>>()
+    size_of::<Cell<F, super::home::Unlisted>>()
 }
 
 impl Header {
@@ -522,32 +388,37 @@ unsafe fn run<F: Future, H: Home>(task: RawTask) -> Polled {
     let header = unsafe { task.header() };
     let _current = EnterId::enter(header.id);
     if header.state.start_poll() == Start::Cancel {
-        // SAFETY: `start_poll` gave us the stage (T2).
-        return unsafe { finish::<F, H>(task, Err(Failure::Cancelled)) };
+        // SAFETY: `start_poll` gave us the right to poll, and so the stage (T2), which holds the future.
+        return unsafe { end::<F, H>(task, Outcome::Cancelled) };
     }
     // SAFETY: we poll the task from here to the end of this function's use of the waker.
     let waker = unsafe { waker::borrowed(task) };
     let mut cx = Context::from_waker(&waker);
     // SAFETY: the right to poll keeps the cell (T1); the types are those of the vtable (T6).
     let stage = unsafe { task.stage::<F, H>() };
+    let mut output = None;
+    // The poll and the drop of what is ready under one guard. The output is kept outside of it, so that it is not
+    // dropped while a panic of the future's drop unwinds.
     let polled = catch_unwind(AssertUnwindSafe(|| {
         stage.with_mut(|stage| {
-            // SAFETY: `start_poll` gave us the stage (T2).
-            let Stage::Future(future) = (unsafe { &mut *stage }) else {
-                unreachable!("a task that is not complete holds its future");
-            };
-            // SAFETY: the cell does not move, and the future leaves it only by being dropped in place.
-            unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
-        })
+            // SAFETY: `start_poll` gave us the stage (T2), and the cell does not move.
+            if let Poll::Ready(ready) = unsafe { Stage::future(stage) }.poll(&mut cx) {
+                output = Some(ready);
+                // The future goes before anyone is told: what it holds may be what the joiner waits for.
+                // SAFETY: the stage is ours (T2), and we go on with `complete` only.
+                unsafe { Stage::drop_future(stage) };
+            }
+        });
     }));
-    match polled {
-        Ok(Poll::Pending) => {}
-        // SAFETY: the stage is still ours (T2).
-        Ok(Poll::Ready(output)) => return unsafe { finish::<F, H>(task, Ok(output)) },
-        Err(payload) => {
-            let failure = Failure::Panicked(Box::new(payload));
-            // SAFETY: the stage is still ours (T2).
-            return unsafe { finish::<F, H>(task, Err(failure)) };
+    match (polled, output) {
+        (Ok(()), None) => {}
+        (Ok(()), Some(output)) => {
+            // SAFETY: we poll the task, and its future has been dropped.
+            return unsafe { complete::<F, H>(task, Outcome::Output(output)) };
+        }
+        (Err(payload), output) => {
+            // SAFETY: likewise if there is an output; otherwise the future is still there.
+            return unsafe { panicked::<F, H>(task, payload, output) };
         }
     }
     // SAFETY: we still poll the task.
@@ -565,96 +436,114 @@ unsafe fn run<F: Future, H: Home>(task: RawTask) -> Polled {
             // `end_poll` gave us the runnable (T3), which is used up here.
             let start = header.state.start_poll();
             debug_assert_eq!(start, Start::Cancel);
-            // SAFETY: `start_poll` gave us the stage (T2).
-            unsafe { finish::<F, H>(task, Err(Failure::Cancelled)) }
+            // SAFETY: `start_poll` gave us the right to poll, and so the stage (T2), which holds the future.
+            unsafe { end::<F, H>(task, Outcome::Cancelled) }
         }
     }
 }
 
-/// Drops the future, stores the result and completes the task: the end of the executor's part in it.
+/// Ends a task whose poll or whose future's drop has panicked. In the second case there is an `output`.
 ///
 /// # Safety
 ///
-/// The caller polls the task and its right ends here.
-unsafe fn finish<F: Future, H: Home>(task: RawTask, result: Result<F::Output, Failure>) -> Polled {
+/// The caller polls the task and its right ends here; if there is no output, the future is still in the stage.
+#[cold]
+unsafe fn panicked<F: Future, H: Home>(
+    task: RawTask,
+    payload: Payload,
+    output: Option<F::Output>,
+) -> Polled {
+    let outcome = Outcome::Panicked(Box::new(payload));
+    let Some(output) = output else {
+        // SAFETY: as the caller says.
+        return unsafe { end::<F, H>(task, outcome) };
+    };
+    let _ = contain(|| drop(output));
+    // SAFETY: as the caller says; the future counts as dropped.
+    unsafe { complete::<F, H>(task, outcome) }
+}
+
+/// Drops the future of a task that has no output, and completes the task.
+///
+/// # Safety
+///
+/// The caller polls the task and its right ends here; the future is in the stage.
+#[cold]
+unsafe fn end<F: Future, H: Home>(task: RawTask, outcome: Outcome<F::Output>) -> Polled {
+    // SAFETY: the executor's reference keeps the cell (T1); the types are those of the vtable (T6).
+    let stage = unsafe { task.stage::<F, H>() };
+    let dropped = catch_unwind(AssertUnwindSafe(|| {
+        stage.with_mut(|stage| {
+            // SAFETY: the stage is ours (T2), and we go on with `complete` only.
+            unsafe { Stage::drop_future(stage) };
+        });
+    }));
+    let outcome = match (dropped, outcome) {
+        (Ok(()), outcome) => outcome,
+        // The first panic is the one to tell.
+        (Err(payload), Outcome::Panicked(first)) => {
+            discard(payload);
+            Outcome::Panicked(first)
+        }
+        (Err(payload), _) => Outcome::Panicked(Box::new(payload)),
+    };
+    // SAFETY: as the caller says, and the future has been dropped.
+    unsafe { complete::<F, H>(task, outcome) }
+}
+
+/// Stores the outcome and completes the task: the end of the executor's part in it.
+///
+/// # Safety
+///
+/// The caller polls the task and its right ends here; the future has been dropped.
+#[inline]
+unsafe fn complete<F: Future, H: Home>(task: RawTask, outcome: Outcome<F::Output>) -> Polled {
     // SAFETY: the executor's reference keeps the cell until it is given up below (T1).
     let header = unsafe { task.header() };
     // SAFETY: likewise; the types are those of the vtable (T6).
     let stage = unsafe { task.stage::<F, H>() };
-
-    // The future goes first: what it holds may be what the joiner waits for.
-    let result = if mem::needs_drop::<F>() {
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
-            stage.with_mut(|stage| {
-                // SAFETY: the stage is ours (T2) and holds the future, which is not used again: it is overwritten below.
-                unsafe { ptr::drop_in_place(stage) }
-            });
-        }));
-        merge(result, dropped)
-    } else {
-        result
+    let polled = match &outcome {
+        Outcome::Output(_) | Outcome::Taken => Polled::Completed,
+        Outcome::Cancelled => Polled::Cancelled,
+        Outcome::Panicked(_) => Polled::Panicked,
     };
-    let polled = match &result {
-        Ok(_) => Polled::Completed,
-        Err(failure) => {
-            let polled = match failure {
-                Failure::Cancelled => Polled::Cancelled,
-                Failure::Panicked(_) => Polled::Panicked,
-            };
-            // SAFETY: we poll the task, and it leaves its list below.
-            unsafe { H::failed(task, polled) };
-            polled
-        }
-    };
+    if polled != Polled::Completed {
+        // SAFETY: we poll the task, and it leaves its list below.
+        unsafe { H::failed(task, polled) };
+    }
     stage.with_mut(|stage| {
-        // SAFETY: the stage is ours (T2), and the future in it has been dropped or needs no drop.
-        unsafe { stage.write(Stage::Finished(result)) };
+        // SAFETY: the stage is ours (T2).
+        unsafe { Stage::finish(stage, outcome) };
     });
 
     // The list before the state: who is woken by the end of the last task finds the list empty.
     // SAFETY: we poll the task and complete it below, once.
     let keep = unsafe { H::leave(task) };
     match header.state.complete() {
-        // SAFETY: the task is complete and nobody joins: the stage is still ours (T2).
-        Joiner::Gone => unsafe { drop_output::<F, H>(task) },
-        Joiner::Quiet => {
-            drop(keep);
-            return polled;
+        Joiner::Quiet => {}
+        Joiner::Alone => {
+            // SAFETY: nobody else has a reference, so nobody joins: the stage is still ours (T2).
+            unsafe { drop_output::<F, H>(task) };
+            // SAFETY: ours is the only reference, and it ends here.
+            unsafe { task.free() };
+        }
+        Joiner::Gone => {
+            // SAFETY: the task is complete and nobody joins: the stage is still ours (T2).
+            unsafe { drop_output::<F, H>(task) };
+            // SAFETY: the executor's reference, which ends with completion (T1).
+            unsafe { task.release() };
         }
         Joiner::Waiting => {
             // SAFETY: the flag was set at completion, so the field is written and ours (T5).
             let waker = unsafe { header.take_join_waker() };
             let _ = contain(|| waker.wake());
+            // SAFETY: the executor's reference, which ends with completion (T1).
+            unsafe { task.release() };
         }
     }
-    // SAFETY: the executor's reference, which ends with completion (T1).
-    unsafe { task.release() };
     // Perhaps the end of the scheduler; nothing here needs it any more.
     drop(keep);
     polled
-}
-
-/// What a task results in if its future was dropped like this.
-#[inline]
-fn merge<T>(
-    result: Result<T, Failure>,
-    dropped: Result<(), Box<dyn Any + Send>>,
-) -> Result<T, Failure> {
-    let Err(payload) = dropped else {
-        return result;
-    };
-    match result {
-        // The first panic is the one to tell.
-        Err(Failure::Panicked(first)) => {
-            discard(payload);
-            Err(Failure::Panicked(first))
-        }
-        Err(Failure::Cancelled) => Err(Failure::Panicked(Box::new(payload))),
-        Ok(output) => {
-            let _ = contain(|| drop(output));
-            Err(Failure::Panicked(Box::new(payload)))
-        }
-    }
 }
 
 /// `Vtable::schedule`
@@ -671,33 +560,41 @@ unsafe fn schedule<H: Home>(task: RawTask, cause: Cause) {
 unsafe fn take_output<F: Future, H: Home>(task: RawTask, output: *mut ()) {
     // SAFETY: the caller's reference keeps the cell (T1); the types are those of the vtable (T6).
     let stage = unsafe { task.stage::<F, H>() };
-    let taken = stage.with_mut(|stage| {
+    let outcome = stage.with_mut(|stage| {
         // SAFETY: the task is complete and the caller is its join handle (T2).
-        unsafe { stage.replace(Stage::Consumed) }
+        unsafe { Stage::take(stage) }
     });
-    let Stage::Finished(result) = taken else {
-        panic!("a `JoinHandle` was polled after it had returned the output");
-    };
     // SAFETY: the caller's reference keeps the cell (T1).
     let header = unsafe { task.header() };
-    let result = result.map_err(|failure| match failure {
+    let result = match outcome {
+        Outcome::Output(output) => Ok(output),
         // Published with the stage.
-        Failure::Cancelled => JoinError::cancelled(header.id, header.word.reason()),
-        Failure::Panicked(payload) => JoinError::panicked(header.id, *payload),
-    });
+        Outcome::Cancelled => Err(JoinError::cancelled(header.id, header.word.reason())),
+        Outcome::Panicked(payload) => Err(JoinError::panicked(header.id, *payload)),
+        Outcome::Taken => {
+            panic!("a `JoinHandle` was polled after it had returned the output")
+        }
+    };
     // SAFETY: the caller passes a place of this type (T6).
     unsafe { output.cast::<Result<F::Output, JoinError>>().write(result) };
 }
 
 /// `Vtable::drop_output`
+#[inline]
 unsafe fn drop_output<F: Future, H: Home>(task: RawTask) {
     // SAFETY: the caller's reference keeps the cell (T1); the types are those of the vtable (T6).
     let stage = unsafe { task.stage::<F, H>() };
-    let output = stage.with_mut(|stage| {
-        // SAFETY: the task is complete and the output is the caller's (T2).
-        unsafe { stage.replace(Stage::Consumed) }
+    let outcome = stage.with_mut(|stage| {
+        // SAFETY: the task is complete and the outcome is the caller's (T2).
+        unsafe { Stage::take(stage) }
     });
-    let _ = contain(|| drop(output));
+    match outcome {
+        Outcome::Output(output) if mem::needs_drop::<F::Output>() => {
+            let _ = contain(|| drop(output));
+        }
+        Outcome::Panicked(payload) => discard(*payload),
+        Outcome::Output(_) | Outcome::Cancelled | Outcome::Taken => {}
+    }
 }
 
 /// `Vtable::free`
@@ -708,7 +605,7 @@ unsafe fn free<F: Future, H: Home>(task: RawTask) {
     let cell = unsafe { Box::from_raw(cell) };
     debug_assert!(cell.stage.with(|stage| {
         // SAFETY: the cell is ours alone.
-        matches!(unsafe { &*stage }, Stage::Consumed)
+        unsafe { Stage::is_taken(stage) }
     }));
     drop(cell);
 }

@@ -86,13 +86,13 @@ impl Runnable {
     /// Who spawned the task.
     pub(crate) fn location(&self) -> &'static Location<'static> {
         // SAFETY: the runnable keeps the cell (T1).
-        unsafe { self.0.header() }.location
+        unsafe { self.0.header() }.origin.location()
     }
 
     /// What the user calls the task.
     pub(crate) fn name(&self) -> Option<&str> {
         // SAFETY: the runnable keeps the cell (T1).
-        unsafe { self.0.header() }.name()
+        unsafe { self.0.header() }.origin.name()
     }
 
     /// The word, by which [`Owned::find`](super::Owned::find) finds the task while it is in its list. Index and shard

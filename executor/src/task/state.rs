@@ -78,6 +78,9 @@ pub(super) enum End {
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joiner {
+    /// Nobody else has a reference: the caller drops the output and frees the cell. The state has not changed, since
+    /// nobody could see it.
+    Alone,
     /// No join handle: the caller drops the output, and then the executor's reference.
     Gone,
     /// The join handle will ask or drop. The executor's reference is given up: do not touch the task.
@@ -236,8 +239,22 @@ impl State {
         } else {
             AcqRel
         };
-        // Relaxed: the compare-exchange below checks the value and orders.
-        let mut seen = self.0.load(Relaxed);
+        // Ordering: Acquire for the first case below, as in `release`; otherwise the compare-exchange orders.
+        let mut seen = self.0.load(if bug::CELL_RELEASE_RELAXED.is_on() {
+            Relaxed
+        } else {
+            Acquire
+        });
+        // Who has the only reference is alone with the task, which has left its list: nobody can see its state any more.
+        // There is no join handle then, since that has a reference.
+        let last = if bug::CELL_ALONE_UNCHECKED.is_on() {
+            2
+        } else {
+            1
+        };
+        if Snapshot(seen).references() <= last {
+            return Joiner::Alone;
+        }
         loop {
             let before = Snapshot(seen);
             debug_assert!(before.is_running() && !before.is_complete());
