@@ -1,6 +1,6 @@
 //! The live tasks of a scheduler: so that shutdown can drop each of them, and so that they can be listed.
 //!
-//! A sharded slab of pointers. Each pointer stands for the executor's reference (T1), which the task gives up when it
+//! A sharded slab of pointers, in pages: it grows by a page, without moving what is there. Each pointer stands for the executor's reference (T1), which the task gives up when it
 //! completes; that it is in a list is what keeps its scheduler alive (T4):
 //!
 //! - [`Owned::adopt`] gives the list an `Arc` of the scheduler that contains it: a cycle, on purpose.
@@ -34,11 +34,12 @@ use Ordering::{AcqRel, Acquire, Release};
 /// numbers beyond this.
 const MAX_SHARDS: usize = 1 << 15;
 
-/// How many places of a shard are gone through under one hold of its lock. A guess.
-const BATCH: usize = 128;
+/// How many places a page has: so many are gone through under one hold of the lock, and so many are added at once. A
+/// guess; a page takes 1 KiB.
+const PAGE: usize = 128;
 
-/// An empty shard gives its memory back if it had room for more than this.
-const KEEP_CAPACITY: usize = 1024;
+/// A shard that has become empty gives its memory back if it has more pages than this.
+const KEEP_PAGES: usize = 8;
 
 /// The live tasks of a scheduler `S`, which contains this list.
 pub(crate) struct Owned<S> {
@@ -55,9 +56,11 @@ pub(crate) struct Owned<S> {
 /// A part of the list, behind its own lock.
 #[derive(Default)]
 struct Shard {
-    /// Tasks, and between them a chain of free places.
-    places: Vec<Entry>,
-    /// The first free place, or the end of `places`.
+    /// Tasks, and between them a chain of free places. A page stays where it is, so that neither the lock's other users
+    /// wait for a large copy nor room for twice as many tasks stands empty.
+    #[expect(clippy::vec_box, reason = "the boxes keep the pages where they are")]
+    pages: Vec<Box<[Entry; PAGE]>>,
+    /// The first free place, or the end of the pages.
     free: u32,
     /// How many places hold a task.
     tasks: usize,
@@ -67,7 +70,7 @@ struct Shard {
     is_closed: bool,
 }
 
-/// A task, or, with the lowest bit set, the index of the next free place. Headers have an even address.
+/// A task, or, with the lowest bit set, the index of the next free place (or of the end). Headers have an even address.
 #[derive(Clone, Copy)]
 struct Entry(*mut Header);
 
@@ -266,7 +269,7 @@ impl<S: Schedule> Owned<S> {
 
     /// Tells `each` of every live task, outside of all locks.
     ///
-    /// A shard is locked for at most 128 of its places at a time, so a list of a million tasks delays no spawn for
+    /// A shard is locked for a page, 128 places, at a time, so a list of a million tasks delays no spawn for
     /// long. What is told is true of the moment at which it was copied, and that is another one for other tasks. A task
     /// that lives throughout the call is told once; one that begins or ends meanwhile, once or not at all. So two tasks
     /// may seem to run at the same time on one thread, or none although the thread was busy all along.
@@ -280,22 +283,18 @@ impl<S: Schedule> Owned<S> {
     fn in_batches<T>(&self, take: impl Fn(RawTask, &Header) -> Option<T>, mut each: impl FnMut(T)) {
         let mut batch = Vec::new();
         for shard in &self.shards {
-            let mut next = 0;
-            loop {
+            for number in 0.. {
                 let shard = shard.lock();
-                let rest = shard.places.get(next..).unwrap_or_default();
-                let tasks = rest.iter().take(BATCH).filter_map(|place| place.task());
+                let Some(page) = shard.pages.get(number) else {
+                    break;
+                };
+                let tasks = page.iter().filter_map(|place| place.task());
                 batch.extend(tasks.filter_map(|task| {
                     // SAFETY: we hold the shard's lock (T8).
                     take(task, unsafe { task.header() })
                 }));
-                let has_more = rest.len() > BATCH;
                 drop(shard);
                 batch.drain(..).for_each(&mut each);
-                if !has_more {
-                    break;
-                }
-                next += BATCH;
             }
         }
     }
@@ -333,7 +332,7 @@ impl<S: Schedule> Owned<S> {
     /// Shows `look` the task at the place that `word` names, if there is one.
     fn look_up<R>(&self, word: u64, look: impl FnOnce(&TaskRef<'_>) -> R) -> Option<R> {
         let shard = self.shards.get(usize::from(word::shard(word)))?.lock();
-        let task = shard.places.get(word::index(word) as usize)?.task()?;
+        let task = shard.place(word::index(word))?.task()?;
         let _held = (!bug::CELL_FIND_UNLOCKED.is_on()).then_some(shard);
         // SAFETY: we hold the shard's lock (T8).
         let header = unsafe { task.header() };
@@ -386,15 +385,12 @@ impl Shard {
             return false;
         }
         let index = self.free;
-        let place = Entry(task.as_ptr());
-        match self.places.get_mut(index as usize) {
-            Some(free) => self.free = std::mem::replace(free, place).next_free(),
-            None => {
-                assert!(index < NOWHERE, "a shard has room for 2^32 - 1 tasks");
-                self.places.push(place);
-                self.free = index + 1;
-            }
-        }
+        let page = match self.pages.get_mut(index as usize / PAGE) {
+            Some(page) => page,
+            None => self.grow(),
+        };
+        let place = &mut page[index as usize % PAGE];
+        self.free = std::mem::replace(place, Entry(task.as_ptr())).next_free();
         self.tasks += 1;
         self.spawned += 1;
         // SAFETY: the caller has just made the task.
@@ -406,19 +402,42 @@ impl Shard {
     /// Takes a task out; tells whether the shard is closed and was emptied by that.
     #[inline]
     fn remove(&mut self, index: u32) -> bool {
-        self.places[index as usize] = Entry::free(self.free);
+        self.pages[index as usize / PAGE][index as usize % PAGE] = Entry::free(self.free);
         self.free = index;
         self.tasks -= 1;
         if self.tasks > 0 {
             return false;
         }
-        // Start again at the front; and give back what a burst has taken.
-        self.places.clear();
-        self.free = 0;
-        if self.is_closed || self.places.capacity() > KEEP_CAPACITY {
-            self.places = Vec::new();
+        if self.is_closed || self.pages.len() > KEEP_PAGES {
+            self.give_back();
         }
         self.is_closed
+    }
+
+    /// The place with this index, if there is one.
+    fn place(&self, index: u32) -> Option<&Entry> {
+        let page = self.pages.get(index as usize / PAGE)?;
+        page.get(index as usize % PAGE)
+    }
+
+    /// Adds a page, whose places are free one after the other.
+    #[cold]
+    fn grow(&mut self) -> &mut [Entry; PAGE] {
+        let first = self.pages.len() * PAGE;
+        assert!(
+            first + PAGE <= NOWHERE as usize,
+            "a shard has room for 2^32 - 128 tasks"
+        );
+        let page = std::array::from_fn(|place| Entry::free((first + place + 1) as u32));
+        self.pages.push(Box::new(page));
+        self.pages.last_mut().expect("a page was pushed")
+    }
+
+    /// Frees the pages of an empty shard: what a burst has taken.
+    #[cold]
+    fn give_back(&mut self) {
+        self.pages = Vec::new();
+        self.free = 0;
     }
 }
 
