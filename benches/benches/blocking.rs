@@ -8,7 +8,7 @@
 mod contestants;
 mod harness;
 
-use contestants::{Ours, Tokio};
+use contestants::{Nio, Ours, Smol, Tokio};
 use criterion::Criterion;
 use runtime_benches::Rt;
 use runtime_benches::questions::blocking;
@@ -24,5 +24,5 @@ fn bench<R: Rt>(criterion: &mut Criterion) {
 }
 
 fn main() {
-    harness::run([bench::<Ours>, bench::<Tokio>]);
+    harness::run([bench::<Ours>, bench::<Tokio>, bench::<Smol>, bench::<Nio>]);
 }

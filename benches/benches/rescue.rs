@@ -10,8 +10,6 @@
 //! cargo bench --bench rescue -- spawn_inside --rounds 101     what has this word in its name, longer
 //! ```
 
-// The peer is not needed here.
-#[allow(dead_code)]
 mod contestants;
 
 use contestants::Ours;

@@ -9,7 +9,7 @@
 mod contestants;
 mod harness;
 
-use contestants::{Ours, Tokio};
+use contestants::{Nio, Ours, Smol, Tokio};
 use criterion::Criterion;
 use runtime_benches::Rt;
 use runtime_benches::questions::wake;
@@ -20,6 +20,9 @@ fn bench<R: Rt>(criterion: &mut Criterion) {
         wake::ping_pairs(&rt, 1000)
     });
     harness::measure::<R>(criterion, "ping_pair", 1000, || wake::ping_pair(&rt, 1000));
+    harness::measure::<R>(criterion, "ping_100_pairs", wake::PAIRS * 100, || {
+        wake::ping_100_pairs(&rt, 100)
+    });
     harness::measure::<R>(criterion, "yield_storm", 1000 * wake::YIELDS, || {
         wake::yield_storm(&rt, 1000)
     });
@@ -29,5 +32,5 @@ fn bench<R: Rt>(criterion: &mut Criterion) {
 }
 
 fn main() {
-    harness::run([bench::<Ours>, bench::<Tokio>]);
+    harness::run([bench::<Ours>, bench::<Tokio>, bench::<Smol>, bench::<Nio>]);
 }

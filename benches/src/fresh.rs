@@ -7,6 +7,7 @@
 //! Two labels may mean the same contestant with another setting: [`has_rescue`] reads it from the environment, so that both
 //! run the same instructions at the same places of the same executable.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -42,8 +43,14 @@ pub fn has_rescue() -> bool {
     std::env::var_os(RESCUE).is_none_or(|value| value != "off")
 }
 
-/// Measures once in a fresh process, which passes `contestant` to [`run`]; `None` if it fails.
+/// Returns this executable.
+pub fn this() -> PathBuf {
+    std::env::current_exe().expect("Linux knows the executable")
+}
+
+/// Measures once in a fresh process of `executable`, which passes `contestant` to [`run`]; `None` if it fails.
 pub fn measure(
+    executable: impl AsRef<Path>,
     contestant: &str,
     rescue: Rescue,
     question: &str,
@@ -57,13 +64,13 @@ pub fn measure(
         Rescue::On => "on",
         Rescue::Off => "off",
     };
-    let output = Command::new(std::env::current_exe().expect("Linux knows the executable"))
+    let output = Command::new(executable.as_ref())
         .args([FLAG, contestant, question, &quiet])
         .env(RESCUE, rescue)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .expect("the executable started once already");
+        .expect("the executable starts");
     let values = String::from_utf8(output.stdout)
         .ok()
         .filter(|_| output.status.success())

@@ -1,62 +1,141 @@
-//! Go as a contestant of the matrix of hogs.
+//! Go as a contestant.
 //!
-//! `benches/peers/hogs.go` does what [`hogs`](crate::questions::hogs) does: the same server, tick, hogs and course on two
-//! threads, with the same client. It is built when it is wanted, with the `go` on the path.
+//! `benches/peers/micro.go` answers the questions that goroutines have an equivalent of, and serves echoes to the same client;
+//! `benches/peers/hogs.go` does what [`hogs`] does: the same server, tick, hogs and course. Both run on two threads. They
+//! are built when the first question is asked, with the `go` on the path; without one, Go takes no part.
 
+use std::cell::OnceCell;
 use std::io::{BufRead, BufReader, ErrorKind, Lines, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 
 use crate::client::Client;
-use crate::questions::Effort;
-use crate::questions::hogs::{Cell, Course, Habit, Observed};
+use crate::contestant::Contestant;
+use crate::questions::hogs::{self, Cell, Course, Habit, Observed};
+use crate::questions::{Effort, tcp};
+use crate::report;
 
-/// The program, built.
-#[derive(Debug)]
+/// The contestant.
+#[derive(Debug, Default)]
 pub struct Go {
-    /// Where it is.
-    executable: PathBuf,
-    /// What built it.
-    version: String,
+    /// Built when first wanted; `None`: there is no Go.
+    programs: OnceCell<Option<Programs>>,
 }
 
-impl Go {
-    /// Builds the program in the folder `target`.
-    ///
-    /// # Errors
-    ///
-    /// Says why there is none: most often because there is no Go.
-    pub fn build(target: &Path) -> Result<Self, String> {
-        let version = match Command::new("go").arg("version").output() {
-            Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_string(),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err("it is not on the path".into());
-            }
-            Err(error) => return Err(error.to_string()),
-        };
-        let executable = target.join("hogs-go");
-        let build = Command::new("go")
-            .args(["build", "-o"])
-            .arg(&executable)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/hogs.go"))
-            .output()
-            .map_err(|error| error.to_string())?;
-        if !build.status.success() {
-            return Err(String::from_utf8_lossy(&build.stderr).into_owned());
-        }
-        Ok(Self {
-            executable,
-            version,
+/// The programs, built.
+#[derive(Debug)]
+struct Programs {
+    /// From `micro.go`.
+    micro: PathBuf,
+    /// From `hogs.go`.
+    hogs: PathBuf,
+    /// The questions that `micro` answers.
+    questions: Vec<String>,
+}
+
+impl Contestant for Go {
+    fn name(&self) -> &'static str {
+        "go"
+    }
+
+    fn knows(&self, question: &str) -> bool {
+        self.programs().is_some_and(|programs| {
+            programs.questions.iter().any(|known| known == question)
+                || tcp::load(question).is_some()
+                || cell(question).is_some()
         })
     }
 
-    /// Returns which Go it is.
-    pub fn version(&self) -> &str {
-        &self.version
+    fn measure(&self, question: &str, effort: Effort) -> Option<Vec<f64>> {
+        let values = self.try_measure(question, effort);
+        if values.is_none() {
+            eprintln!("{question}: go failed");
+        }
+        values
+    }
+
+    fn measure_fresh(&self, question: &str, effort: Effort) -> Option<Vec<f64>> {
+        self.measure(question, effort)
+    }
+
+    fn run_fresh(&self, _: &[String]) -> ExitCode {
+        unreachable!("its programs are other executables")
+    }
+}
+
+impl Go {
+    fn programs(&self) -> Option<&Programs> {
+        let built = self.programs.get_or_init(|| match Programs::build() {
+            Ok(programs) => Some(programs),
+            Err(reason) => {
+                eprintln!("go: left out, {reason}");
+                None
+            }
+        });
+        built.as_ref()
+    }
+
+    fn try_measure(&self, question: &str, effort: Effort) -> Option<Vec<f64>> {
+        let programs = self.programs()?;
+        if let Some(cell) = cell(question) {
+            return programs.measure_hogs(cell, effort);
+        }
+        if let Some(load) = tcp::load(question) {
+            let mut program = Program::start(Command::new(&programs.micro).arg("serve"))?;
+            let server = tcp::Server {
+                address: program.line("listening ")?.parse().ok()?,
+                pid: program.child.id(),
+            };
+            return Some(load(&server, effort));
+        }
+        let effort = effort.pick("full", "smoke");
+        let mut program = Program::start(Command::new(&programs.micro).args([question, effort]))?;
+        let values = program.line("")?;
+        let values = values.split_whitespace().map(|value| value.parse().ok());
+        values.collect()
+    }
+}
+
+/// The cell of the matrix of hogs that has this name.
+fn cell(question: &str) -> Option<Cell> {
+    hogs::cells().find(|cell| cell.to_string() == question)
+}
+
+impl Programs {
+    /// Builds the programs in Cargo's target folder.
+    ///
+    /// # Errors
+    ///
+    /// Says why there are none: most often because there is no Go.
+    fn build() -> Result<Self, String> {
+        let target = report::target().map_err(|error| error.to_string())?;
+        let build = |name: &str| {
+            let executable = target.join(format!("{name}-go"));
+            let source = format!("{}/peers/{name}.go", env!("CARGO_MANIFEST_DIR"));
+            let mut command = Command::new("go");
+            command.args(["build", "-o"]).arg(&executable).arg(source);
+            match command.output() {
+                Ok(output) if output.status.success() => Ok(executable),
+                Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Err("it is not on the path".to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let (micro, hogs) = (build("micro")?, build("hogs")?);
+        let list = Command::new(&micro).arg("list").output();
+        let list = list.map_err(|error| error.to_string())?;
+        let questions = String::from_utf8_lossy(&list.stdout);
+        Ok(Self {
+            questions: questions.lines().map(String::from).collect(),
+            micro,
+            hogs,
+        })
     }
 
     /// Runs one cell and returns its values; `None` if the program fails.
-    pub fn measure(&self, cell: Cell, effort: Effort) -> Option<Vec<f64>> {
+    fn measure_hogs(&self, cell: Cell, effort: Effort) -> Option<Vec<f64>> {
         let course = Course::new(effort);
         let habit = match cell.habit {
             Habit::Spin => "spin",
@@ -69,23 +148,11 @@ impl Go {
             course.window,
             course.patience,
         ];
-        let mut child = Command::new(&self.executable)
+        let mut command = Command::new(&self.hogs);
+        command
             .args([&cell.hogs.to_string(), habit])
-            .args(times.map(|time| time.as_millis().to_string()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let stdout = child.stdout.take().expect("it is piped");
-        let mut program = Program {
-            child,
-            lines: BufReader::new(stdout).lines(),
-        };
-        let values = program.run(course);
-        if values.is_none() {
-            eprintln!("{cell}: go failed");
-        }
-        values
+            .args(times.map(|time| time.as_millis().to_string()));
+        Program::start(&mut command)?.run_hogs(course)
     }
 }
 
@@ -98,7 +165,20 @@ struct Program {
 }
 
 impl Program {
-    fn run(&mut self, course: Course) -> Option<Vec<f64>> {
+    fn start(command: &mut Command) -> Option<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let stdout = child.stdout.take().expect("it is piped");
+        Some(Self {
+            child,
+            lines: BufReader::new(stdout).lines(),
+        })
+    }
+
+    fn run_hogs(&mut self, course: Course) -> Option<Vec<f64>> {
         let address = self.line("listening ")?.parse().ok()?;
         let mut client = Client::start(address, course.load());
         client.expect("start");

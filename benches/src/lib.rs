@@ -1,4 +1,4 @@
-//! How fast the runtime is, beside Tokio.
+//! How fast the runtime is, beside Tokio, smol, nio and Go.
 //!
 //! The map:
 //!
@@ -7,13 +7,14 @@
 //! - [`questions`]: one module for each area; its header states the questions, the method and how
 //!   to read the results, and it defines each workload once. Criterion's benches and the table use
 //!   the same functions.
-//! - [`table`]: the interleaved comparison, `cargo bench --bench ratios`.
-//! - [`matrix`]: bad neighbours beside more contestants, `cargo bench --bench hogs`; [`go`] is the one among them that is
-//!   no crate.
-//! - [`paired`]: one runtime with and without rescue, `cargo bench --bench rescue`.
+//! - [`contestant`]: who takes part; [`go`] is the one among them that is no crate.
+//! - [`table`]: the interleaved comparison, `cargo bench --bench ratios` and `--bench report`.
+//! - [`paired`]: two contestants, two builds, or one runtime with and without rescue, in pairs with an interval:
+//!   `ratios -- --paired` and `cargo bench --bench rescue`.
 //! - [`fresh`]: a measurement in a process of its own. [`options`]: what the command line asks for.
 //! - [`client`]: the load, in a process of its own, and the observer of an idle process.
-//! - [`report`], [`stats`], [`work`]: the printed rows, quantiles, calibrated CPU work.
+//! - [`row`], [`report`], [`picture`]: one figure of everybody and its verdicts; what is saved; what is drawn.
+//! - [`stats`], [`work`]: quantiles, calibrated CPU work.
 //! - [`process`], [`quiet`]: what the kernel says of this process, and of the others meanwhile.
 //!
 //! What must always hold: a workload never knows whose runtime it runs on, every contestant gets
@@ -23,15 +24,17 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod contestant;
 pub mod fresh;
 pub mod go;
-pub mod matrix;
 pub mod options;
 pub mod paired;
+pub mod picture;
 pub mod process;
 pub mod questions;
 pub mod quiet;
 pub mod report;
+pub mod row;
 pub mod rt;
 pub mod stats;
 pub mod table;

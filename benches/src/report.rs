@@ -1,241 +1,268 @@
-//! The printed rows, and the same for machines.
+//! What is saved of a run, and the same for people.
 //!
-//! A row is one figure of one question: our median and the peer's, their ratio, and whether the
-//! goal is reached. [`save`] writes all rows of a run to `ratios.tsv` and, as a table for people,
-//! to `ratios.md` in Cargo's target folder, with what one must know to compare them.
+//! A [`Table`] is the facts of the machine and the [rows](Row). [`Table::save`] writes it as a TSV file, from which
+//! [`Table::load`] reads it again, and as Markdown. A line of the TSV file is one contestant's values of one row, in the order
+//! of the rounds: names, unit, goal and date stand before them; `NaN` is a failed round, `inf` one that was waited for in vain.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
 use crate::questions::{Goal, Metric};
-use crate::quiet::DISTURBED;
-use crate::stats::{median, quantile};
+pub use crate::row::figure;
+use crate::row::{Column, Row, Standing};
 
-/// The values of one round.
-#[derive(Clone, Copy, Debug)]
-pub struct Round {
-    /// Ours.
-    pub ours: f64,
-    /// The peer's.
-    pub peer: f64,
-    /// Which share of the CPUs other processes used meanwhile.
-    pub others: f64,
+/// The columns of the TSV file before the values.
+const HEAD: [&str; 8] = [
+    "area",
+    "name",
+    "unit",
+    "goal",
+    "patience",
+    "date",
+    "others",
+    "contestant",
+];
+
+/// Everything that one run, or several, have measured.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// What one must know to compare.
+    pub facts: Vec<(String, String)>,
+    /// The rows.
+    pub rows: Vec<Row>,
 }
 
-/// One row of the table.
-#[derive(Debug)]
-pub struct Row {
-    /// What was measured.
-    metric: Metric,
-    /// How many rounds gave a value for both.
-    rounds: usize,
-    /// Our median.
-    ours: f64,
-    /// The peer's median.
-    peer: f64,
-    /// The smallest and the largest ratio of one round.
-    spread: (f64, f64),
-    /// The median share of the CPUs that other processes used.
-    others: f64,
-}
-
-impl Row {
-    /// Condenses the values of all rounds.
-    pub fn new(metric: Metric, rounds: &[Round]) -> Self {
-        let column = |value: fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<f64>>();
-        let mut ratios = column(|round| ratio(round.ours, round.peer));
-        Self {
-            metric,
-            rounds: rounds.len(),
-            ours: median(&mut column(|round| round.ours)),
-            peer: median(&mut column(|round| round.peer)),
-            spread: (quantile(&mut ratios, 0.0), quantile(&mut ratios, 1.0)),
-            others: median(&mut column(|round| round.others)),
+impl Table {
+    /// Adds a row in the place of one of the same name.
+    pub fn put(&mut self, row: Row) {
+        let mut rows = self.rows.iter_mut();
+        match rows.find(|old| old.metric.name == row.metric.name) {
+            Some(old) => *old = row,
+            None => self.rows.push(row),
         }
     }
 
-    /// Our median divided by the peer's.
-    fn ratio(&self) -> f64 {
-        ratio(self.ours, self.peer)
+    /// Puts the rows into the order of these names; others are dropped.
+    pub fn sort(&mut self, names: &[String]) {
+        let place = |row: &Row| names.iter().position(|name| *name == row.metric.name);
+        self.rows.retain(|row| place(row).is_some());
+        self.rows.sort_by_key(place);
     }
 
-    /// A value, or what it is more than.
-    fn figure(&self, value: f64) -> String {
-        if value == f64::INFINITY {
-            format!(">{}", figure(self.metric.patience))
-        } else {
-            figure(value)
+    /// The contestants of all rows, in the order of the columns.
+    pub fn contestants(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for column in self.rows.iter().flat_map(|row| &row.columns) {
+            if !names.contains(&column.name.as_str()) {
+                names.push(&column.name);
+            }
         }
+        names
     }
 
-    /// The smallest and the largest ratio in words.
-    fn spread(&self) -> String {
-        match self.spread {
-            (low, high) if low.is_nan() || high.is_nan() => quotient(f64::NAN),
-            (low, high) => format!("{}–{}", quotient(low), quotient(high)),
+    /// The areas, in order, each with its rows.
+    pub fn areas(&self) -> Vec<(&str, Vec<&Row>)> {
+        let mut areas: Vec<(&str, Vec<&Row>)> = Vec::new();
+        for row in &self.rows {
+            match areas.iter_mut().find(|(area, _)| *area == row.area) {
+                Some((_, rows)) => rows.push(row),
+                None => areas.push((&row.area, vec![row])),
+            }
         }
+        areas
     }
 
-    /// Whether the goal is reached, or `None` if there is none. A missing value reaches nothing.
-    fn is_met(&self) -> Option<bool> {
-        match self.metric.goal {
-            Goal::RatioAtMost(bound) => Some(self.ratio() <= bound),
-            Goal::RatioAtLeast(bound) => Some(self.ratio() >= bound),
-            Goal::AtMost(bound) => Some(self.ours <= bound),
-            Goal::AtLeast(bound) => Some(self.ours >= bound),
-            Goal::Watched => None,
-        }
-    }
-
-    /// The goal in words.
-    fn goal(&self) -> String {
-        match self.metric.goal {
-            Goal::RatioAtMost(bound) => format!("ratio ≤ {bound:.2}"),
-            Goal::RatioAtLeast(bound) => format!("ratio ≥ {bound:.2}"),
-            Goal::AtMost(bound) => format!("≤ {}", figure(bound)),
-            Goal::AtLeast(bound) => format!("≥ {}", figure(bound)),
-            Goal::Watched => "–".into(),
-        }
-    }
-
-    /// The verdict in a word.
-    fn verdict(&self) -> &'static str {
-        match self.is_met() {
-            Some(true) => "met",
-            Some(false) => "MISSED",
-            None => "",
-        }
-    }
-
-    /// The line that is printed as soon as the row is measured.
-    pub fn line(&self, ours: &str, peer: &str) -> String {
-        let mut line = format!(
-            "{}: {ours} {}, {peer} {} {}, ratio {} [{}]",
-            self.metric.name,
-            self.figure(self.ours),
-            self.figure(self.peer),
-            self.metric.unit,
-            quotient(self.ratio()),
-            self.spread(),
+    /// The table as Markdown, one section for each area; `after` adds what follows an area's title.
+    pub fn markdown(&self, after: impl Fn(&str) -> String) -> String {
+        let mut text = markdown_facts(&self.facts);
+        let count = |is: fn(&Row) -> bool| self.rows.iter().filter(|row| is(row)).count();
+        let standing = |wanted: Standing| {
+            let rows = self.rows.iter();
+            rows.filter(|row| row.standing() == Some(wanted)).count()
+        };
+        let _ = write!(
+            text,
+            "\n{} figures: {} goals met, {} missed; ahead of the best peer {}, even (within 5 %) {}, behind {}.\n",
+            self.rows.len(),
+            count(|row| row.is_met() == Some(true)),
+            count(|row| row.is_met() == Some(false)),
+            standing(Standing::Ahead),
+            standing(Standing::Even),
+            standing(Standing::Behind),
         );
-        if self.is_met().is_some() {
-            write!(line, " (goal {}: {})", self.goal(), self.verdict()).expect("a string grows");
+        for (area, rows) in self.areas() {
+            let names = self.contestants();
+            let _ = write!(text, "\n### {area}\n{}\n| figure | unit |", after(area));
+            for name in &names {
+                let _ = write!(text, " {name} |");
+            }
+            let peer = names.get(1).unwrap_or(&"peer");
+            let _ = write!(
+                text,
+                " to {peer} [rounds] | goal | | to the best peer | rounds | others |\n|---|---|"
+            );
+            text += &"---:|".repeat(names.len());
+            text += "---|---|---|---|---:|---:|\n";
+            for row in rows {
+                let _ = write!(text, "| `{}` | {} |", row.metric.name, row.metric.unit);
+                for name in &names {
+                    let values = row.values(name).to_vec();
+                    let column = Column {
+                        name: String::new(),
+                        values,
+                    };
+                    let _ = write!(text, " {} |", row.figure(column.median()));
+                }
+                let _ = writeln!(
+                    text,
+                    " {} | {} | {} | {} | {} | {:.0} % |",
+                    row.ratio_in_words(),
+                    row.metric.goal,
+                    row.verdict(),
+                    row.standing_in_words(),
+                    row.columns.first().map_or(0, |ours| ours.values.len()),
+                    row.others * 100.0,
+                );
+            }
         }
-        if self.others > DISTURBED {
-            write!(
-                line,
-                " (disturbed: others used {:.0} % of the CPUs)",
-                self.others * 100.0
-            )
-            .expect("a string grows");
-        }
-        line
+        text
     }
 
+    /// The table for machines.
     fn tsv(&self) -> String {
-        format!(
-            "{}\t{}\t{}\t{}\t{:.4}\t{:.4}\t{:.4}\t{}\t{:.3}\t{}\t{}",
-            self.metric.name,
-            self.metric.unit,
-            self.ours,
-            self.peer,
-            self.ratio(),
-            self.spread.0,
-            self.spread.1,
-            self.rounds,
-            self.others,
-            self.goal(),
-            self.verdict(),
-        )
+        let mut text = String::new();
+        for (key, value) in &self.facts {
+            let _ = writeln!(text, "# {key}\t{value}");
+        }
+        let _ = writeln!(text, "{}\tvalues", HEAD.join("\t"));
+        for row in &self.rows {
+            let Metric {
+                name,
+                unit,
+                goal,
+                patience,
+            } = &row.metric;
+            for column in &row.columns {
+                let values: Vec<String> = column.values.iter().map(f64::to_string).collect();
+                let _ = writeln!(
+                    text,
+                    "{}\t{name}\t{unit}\t{goal}\t{patience}\t{}\t{:.3}\t{}\t{}",
+                    row.area,
+                    row.date,
+                    row.others,
+                    column.name,
+                    values.join(" "),
+                );
+            }
+        }
+        text
     }
 
-    fn markdown(&self) -> String {
-        format!(
-            "| `{}` | {} | {} | {} | {} | {} | {:.0} % | {} | {} |",
-            self.metric.name,
-            self.metric.unit,
-            self.figure(self.ours),
-            self.figure(self.peer),
-            quotient(self.ratio()),
-            self.spread(),
-            self.others * 100.0,
-            self.goal(),
-            self.verdict(),
-        )
+    /// Reads what [`Table::tsv`] writes; `None` if it is something else.
+    fn parse(text: &str) -> Option<Self> {
+        let mut table = Self::default();
+        for line in text.lines() {
+            if let Some(fact) = line.strip_prefix("# ") {
+                let (key, value) = fact.split_once('\t')?;
+                table.facts.push((key.into(), value.into()));
+                continue;
+            }
+            if line.starts_with(&HEAD.join("\t")) {
+                continue;
+            }
+            let fields: Vec<&str> = line.split('\t').collect();
+            let &[
+                area,
+                name,
+                unit,
+                goal,
+                patience,
+                date,
+                others,
+                contestant,
+                values,
+            ] = fields.as_slice()
+            else {
+                return None;
+            };
+            let numbers = values.split_whitespace().map(str::parse);
+            let column = Column {
+                name: contestant.into(),
+                values: numbers.collect::<Result<_, _>>().ok()?,
+            };
+            match table.rows.last_mut() {
+                Some(row) if row.metric.name == name => row.columns.push(column),
+                _ => table.rows.push(Row {
+                    area: area.into(),
+                    metric: Metric {
+                        name: name.into(),
+                        unit: unit.to_string().into(),
+                        goal: Goal::parse(goal)?,
+                        patience: patience.parse().ok()?,
+                    },
+                    date: date.into(),
+                    others: others.parse().ok()?,
+                    columns: vec![column],
+                }),
+            }
+        }
+        Some(table)
     }
-}
 
-/// One value divided by another; NaN where both are zero, or one was waited for in vain.
-fn ratio(ours: f64, peer: f64) -> f64 {
-    if ours.is_finite() && peer.is_finite() {
-        ours / peer
-    } else {
-        f64::NAN
+    /// Reads a saved TSV file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or is something else.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(path)?;
+        Self::parse(&text).ok_or_else(|| io::Error::other("it is no table of this bench"))
     }
-}
 
-/// Two decimals, or a dash where nothing was to be divided.
-fn quotient(value: f64) -> String {
-    if value.is_nan() {
-        "–".into()
-    } else {
-        format!("{value:.2}")
-    }
-}
-
-/// Three digits that matter, or all of a large number.
-pub fn figure(value: f64) -> String {
-    match value.abs() {
-        size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+    /// Writes `name.tsv` and, with what `after` adds to each area, `name.md` to a folder.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be written.
+    pub fn save(
+        &self,
+        folder: &Path,
+        name: &str,
+        after: impl Fn(&str) -> String,
+    ) -> io::Result<()> {
+        fs::write(folder.join(format!("{name}.md")), self.markdown(after))?;
+        fs::write(folder.join(format!("{name}.tsv")), self.tsv())
     }
 }
 
 /// What a reader must know to compare two runs of this bench, as keys and values.
-pub fn facts(bench: &str) -> Vec<(&'static str, String)> {
+pub fn facts(bench: &str) -> Vec<(String, String)> {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    vec![
-        ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+    let facts = [
+        ("date", date()),
         ("cpu", format!("{}, {cpus} cores", cpu_model())),
         ("kernel", read("/proc/sys/kernel/osrelease")),
         ("rustc", output("rustc", &["--version"])),
         ("runtime", locked_version("runtime")),
+        ("commit", output("git", &["rev-parse", "--short", "HEAD"])),
         ("tokio", locked_version("tokio")),
+        ("smol", locked_version("smol")),
+        ("nio", locked_version("nio")),
+        ("go", output("go", &["env", "GOVERSION"])),
         ("load average", read("/proc/loadavg")),
         (
             "command",
             format!("cargo bench --bench {bench} -- {}", own_arguments()),
         ),
-    ]
+    ];
+    facts.map(|(key, value)| (key.to_string(), value)).into()
 }
 
-/// Writes the rows to the target folder.
-///
-/// # Errors
-///
-/// If the folder cannot be found or written.
-pub fn save(facts: &[(&str, String)], ours: &str, peer: &str, rows: &[Row]) -> io::Result<()> {
-    let target = target()?;
-    let mut tsv = String::new();
-    for (key, value) in facts {
-        tsv += &format!("# {key}\t{value}\n");
-    }
-    let mut markdown = markdown_facts(facts);
-    tsv += &format!(
-        "name\tunit\t{ours}\t{peer}\tratio\tlowest\thighest\trounds\tothers\tgoal\tverdict\n"
-    );
-    markdown +=
-        &format!("\n| figure | unit | {ours} | {peer} | ratio | spread | others | goal | |\n");
-    markdown += "|---|---|---:|---:|---:|---|---:|---|---|\n";
-    for row in rows {
-        tsv += &format!("{}\n", row.tsv());
-        markdown += &format!("{}\n", row.markdown());
-    }
-    fs::write(target.join("ratios.md"), markdown)?;
-    fs::write(target.join("ratios.tsv"), tsv)
+/// Returns the date and time of day.
+pub fn date() -> String {
+    output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])
 }
 
 /// Returns Cargo's target folder.
@@ -251,7 +278,7 @@ pub fn target() -> io::Result<PathBuf> {
 }
 
 /// The facts as a list.
-pub fn markdown_facts(facts: &[(&str, String)]) -> String {
+pub fn markdown_facts(facts: &[(String, String)]) -> String {
     facts
         .iter()
         .map(|(key, value)| format!("- {key}: {value}\n"))
@@ -303,63 +330,55 @@ fn own_arguments() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::questions::metric;
 
-    fn row(goal: Goal, rounds: &[(f64, f64)]) -> Row {
-        let rounds: Vec<_> = rounds
-            .iter()
-            .map(|&(ours, peer)| Round {
-                ours,
-                peer,
-                others: 0.0,
-            })
-            .collect();
-        Row::new(
-            Metric {
-                name: "name".into(),
-                unit: "ns",
-                goal,
-                patience: 1500.0,
-            },
-            &rounds,
-        )
-    }
-
-    #[test]
-    fn a_row_is_judged_by_its_medians() {
-        let rounds = [(1.0, 4.0), (100.0, 4.0), (2.0, 4.0)];
-        let at_most = row(Goal::RatioAtMost(0.5), &rounds);
-        assert_eq!(at_most.is_met(), Some(true));
-        assert_eq!(
-            at_most.line("ours", "tokio"),
-            "name: ours 2.00, tokio 4.00 ns, ratio 0.50 [0.25–25.00] (goal ratio ≤ 0.50: met)"
-        );
-        assert_eq!(row(Goal::RatioAtLeast(1.0), &rounds).is_met(), Some(false));
-        assert_eq!(row(Goal::AtMost(1.0), &rounds).is_met(), Some(false));
-        assert_eq!(row(Goal::AtLeast(1.9), &rounds).is_met(), Some(true));
-        assert_eq!(row(Goal::Watched, &rounds).is_met(), None);
-    }
-
-    #[test]
-    fn what_was_waited_for_in_vain_is_a_bound_and_no_quotient() {
-        let row = row(
-            Goal::AtMost(2.0),
-            &[(1.0, f64::INFINITY), (1.0, 4.0), (1.0, f64::INFINITY)],
-        );
-        assert_eq!(
-            row.line("ours", "tokio"),
-            "name: ours 1.00, tokio >1500 ns, ratio – [–] (goal ≤ 2.00: met)"
-        );
-    }
-
-    #[test]
-    fn a_missing_value_reaches_no_goal() {
-        for goal in [
-            Goal::RatioAtMost(9.0),
-            Goal::RatioAtLeast(0.0),
-            Goal::AtMost(9.0),
-        ] {
-            assert_eq!(row(goal, &[(f64::NAN, 1.0)]).is_met(), Some(false));
-            assert_eq!(row(goal, &[]).is_met(), Some(false));
+    fn row(name: &str, ours: &[f64]) -> Row {
+        let column = |name: &str, values: &[f64]| Column {
+            name: name.into(),
+            values: values.to_vec(),
+        };
+        Row {
+            area: "area".into(),
+            metric: metric(name, "ns", Goal::RatioAtMost(0.5)),
+            date: "2026-01-01".into(),
+            others: 0.125,
+            columns: vec![
+                column("ours", ours),
+                column("tokio", &[f64::INFINITY, 2.0]),
+                column("go", &[]),
+            ],
         }
+    }
+
+    #[test]
+    fn what_is_saved_can_be_read() {
+        let table = Table {
+            facts: vec![("cpu".into(), "some, 2 cores".into())],
+            rows: vec![row("one", &[1.5, f64::NAN]), row("two", &[3.0])],
+        };
+        let read = Table::parse(&table.tsv()).expect("it is a table");
+        assert_eq!(read.tsv(), table.tsv());
+        assert_eq!(read.facts, table.facts);
+        assert_eq!(
+            read.markdown(|_| String::new()),
+            table.markdown(|_| String::new())
+        );
+        assert!(Table::parse("name\tratio\n").is_none());
+    }
+
+    #[test]
+    fn a_row_that_is_measured_again_keeps_its_place() {
+        let mut table = Table::default();
+        for (name, value) in [("one", 1.0), ("two", 2.0), ("one", 3.0), ("gone", 1.0)] {
+            table.put(row(name, &[value]));
+        }
+        assert_eq!(table.rows[0].values("ours"), [3.0]);
+        table.sort(&["two".into(), "one".into()]);
+        let names: Vec<&str> = table
+            .rows
+            .iter()
+            .map(|row| row.metric.name.as_str())
+            .collect();
+        assert_eq!(names, ["two", "one"]);
     }
 }

@@ -1,12 +1,14 @@
 //! What a workload may ask of a runtime.
 //!
-//! [`Rt`] has Tokio's names. [`contestant!`](crate::contestant) implements it for a crate that has
+//! [`Rt`] has Tokio's names, and a distinction that some peers need: a task that sleeps or uses sockets is spawned with
+//! [`Rt::spawn_io`]. [`contestant!`](crate::contestant) implements it for a crate that has
 //! them too, so that two contestants differ in nothing but the crate's name.
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A multi-threaded runtime, as the workloads see it.
 ///
@@ -14,12 +16,11 @@ use std::net::SocketAddr;
 pub trait Rt: Clone + Send + Sync + 'static {
     /// The name in the table and on the command line.
     const NAME: &'static str;
+    /// The questions that it has no answer to.
+    const LACKS: &'static [&'static str] = &[];
 
     /// The handle of a spawned task.
-    type Join<T: Send + 'static>: Future<Output = Result<T, Self::JoinError>>
-        + Send
-        + Unpin
-        + 'static;
+    type Join<T: Send + 'static>: Future<Output = Result<T, Self::JoinError>> + Send + 'static;
     /// Why a task has no output.
     type JoinError: Debug + Send + 'static;
     /// A future that ends at a deadline.
@@ -33,7 +34,10 @@ pub trait Rt: Clone + Send + Sync + 'static {
     fn start(workers: usize) -> Self;
 
     /// Runs `future` on the calling thread.
-    fn block_on<F: Future>(&self, future: F) -> F::Output;
+    fn block_on<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send,
+        F::Output: Send;
 
     /// Spawns a task from a thread outside the runtime.
     fn spawn_on<F>(&self, future: F) -> Self::Join<F::Output>
@@ -47,6 +51,25 @@ pub trait Rt: Clone + Send + Sync + 'static {
         F: Future + Send + 'static,
         F::Output: Send + 'static;
 
+    /// Spawns a task that sleeps or uses sockets, on the current runtime: in some runtimes those belong to one worker, and
+    /// so the task stays there.
+    fn spawn_io<F>(future: F) -> Self::Join<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Self::spawn(future)
+    }
+
+    /// Spawns such a task from a thread outside the runtime.
+    fn spawn_io_on<F>(&self, future: F) -> Self::Join<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_on(future)
+    }
+
     /// Runs a closure on the blocking pool.
     fn spawn_blocking<F, T>(job: F) -> Self::Join<T>
     where
@@ -54,7 +77,13 @@ pub trait Rt: Clone + Send + Sync + 'static {
         T: Send + 'static;
 
     /// Sleeps for `duration`.
-    fn sleep(duration: std::time::Duration) -> Self::Sleep;
+    fn sleep(duration: Duration) -> Self::Sleep;
+
+    /// Runs `future` for at most `duration`; `None` if it takes longer.
+    fn timeout<F>(duration: Duration, future: F) -> impl Future<Output = Option<F::Output>> + Send
+    where
+        F: Future + Send,
+        F::Output: Send;
 
     /// Listens on a free port of 127.0.0.1.
     fn bind() -> impl Future<Output = (Self::Listener, SocketAddr)> + Send;
@@ -90,6 +119,23 @@ where
     F::Output: Send + 'static,
 {
     rt.block_on(async { R::spawn(future).await.expect("the workload does not panic") })
+}
+
+/// The same for a future that sleeps or uses sockets.
+///
+/// # Panics
+///
+/// If the task panics.
+pub fn in_io_task<R, F>(rt: &R, future: F) -> F::Output
+where
+    R: Rt,
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    rt.block_on(async {
+        let task = R::spawn_io(future);
+        task.await.expect("the workload does not panic")
+    })
 }
 
 /// Implements [`Rt`] for the runtime of a crate that has Tokio's names.
@@ -128,7 +174,11 @@ macro_rules! contestant {
                 Self(std::sync::Arc::new(runtime))
             }
 
-            fn block_on<F: Future>(&self, future: F) -> F::Output {
+            fn block_on<F>(&self, future: F) -> F::Output
+            where
+                F: Future + Send,
+                F::Output: Send,
+            {
                 self.0.block_on(future)
             }
 
@@ -158,6 +208,18 @@ macro_rules! contestant {
 
             fn sleep(duration: std::time::Duration) -> Self::Sleep {
                 $krate::time::sleep(duration)
+            }
+
+            fn timeout<F>(
+                duration: std::time::Duration,
+                future: F,
+            ) -> impl Future<Output = Option<F::Output>> + Send
+            where
+                F: Future + Send,
+                F::Output: Send,
+            {
+                let timeout = $krate::time::timeout(duration, future);
+                async { timeout.await.ok() }
             }
 
             async fn bind() -> (Self::Listener, std::net::SocketAddr) {

@@ -1,4 +1,16 @@
-//! The runtimes that are compared: both from the same text.
+//! The runtimes that are compared. Ours and Tokio are written by one text, the others by hand.
+
+// Not every bench uses each.
+#![allow(dead_code, unused_imports)]
+
+mod nio;
+mod smol;
+
+pub(crate) use nio::Nio;
+pub(crate) use smol::Smol;
+
+use runtime_benches::contestant::Contestants;
+use runtime_benches::go::Go;
 
 // Reports of slow polls are made as by default, but not printed into the table; whether a slow task is rescued is a
 // question of its own.
@@ -8,3 +20,9 @@ runtime_benches::contestant!(Ours, runtime, "ours", |builder| {
         .on_slow_poll(|_| ());
 });
 runtime_benches::contestant!(Tokio, tokio, "tokio");
+
+/// All of them, in the order of the columns.
+pub(crate) fn all() -> Contestants {
+    let crates = Contestants::default().with::<Ours>().with::<Tokio>();
+    crates.with::<Smol>().with::<Nio>().and(Go::default())
+}

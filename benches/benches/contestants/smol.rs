@@ -87,7 +87,11 @@ impl Rt for Smol {
         smol
     }
 
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
+    fn block_on<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
         self.enter(|| smol::block_on(future))
     }
 
@@ -120,6 +124,18 @@ impl Rt for Smol {
 
     fn sleep(duration: Duration) -> Self::Sleep {
         Sleep(smol::Timer::after(duration))
+    }
+
+    fn timeout<F>(duration: Duration, future: F) -> impl Future<Output = Option<F::Output>> + Send
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        // As its documentation says.
+        smol::future::or(async { Some(future.await) }, async move {
+            smol::Timer::after(duration).await;
+            None
+        })
     }
 
     async fn bind() -> (Self::Listener, SocketAddr) {

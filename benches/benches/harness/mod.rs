@@ -5,8 +5,8 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use runtime_benches::Rt;
 
-/// Runs the benches of both contestants, each short enough for a whole `cargo bench` within minutes.
-pub(crate) fn run(benches: [fn(&mut Criterion); 2]) {
+/// Runs the benches of all contestants, each short enough for a whole `cargo bench` within minutes.
+pub(crate) fn run(benches: [fn(&mut Criterion); 4]) {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(800))

@@ -17,7 +17,7 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
     vec![
         Question::own(
             "blocking_burst",
-            [metric("blocking_burst", "ns/job", Goal::Watched)],
+            [metric("blocking_burst", "ns/job", Goal::RatioAtMost(0.20))],
             |rt, effort| {
                 let jobs = effort.pick(50_000, 100);
                 burst(rt, jobs / 10);
@@ -26,7 +26,7 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
         ),
         Question::own(
             "blocking_serial",
-            [metric("blocking_serial", "ns/job", Goal::Watched)],
+            [metric("blocking_serial", "ns/job", Goal::RatioAtMost(0.75))],
             |rt, effort| {
                 let jobs = effort.pick(10_000, 20);
                 serial(rt, jobs / 10);

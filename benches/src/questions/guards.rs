@@ -6,6 +6,9 @@
 //! - `fork_join_speed_up`: a task spawns 2,000 leaves of 10 µs of CPU work and joins them; the time
 //!   on one worker divided by the time on two. The thread that waits is outside the runtime, so
 //!   that a guest worker does not count as a third.
+//! - `imbalance`: a task spawns 10,000 tasks of 20 µs of CPU work and joins them; the wall time over the ideal, which is the
+//!   time of all that work done by one thread, divided by the number of workers. That is measured right before and right after,
+//!   so that the machine's clock rate does not count. The thread that waits is outside, too.
 //! - `start_latency`: a task spawns another one and computes on for 1 ms; how long until the new
 //!   one runs. Nothing else runs.
 //! - `lifo_latency`: a task wakes another one and computes on for 1 ms; how long until that one
@@ -24,8 +27,9 @@ use tokio::sync::mpsc;
 
 use super::wake::SelfWake;
 use super::{Goal, Question, metric};
-use crate::rt::{Rt, in_task};
+use crate::rt::{Rt, in_io_task};
 use crate::stats::{all_micros, median};
+use crate::table::WORKERS;
 use crate::work;
 
 /// How long a task computes on after it has spawned or woken another one.
@@ -58,6 +62,16 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
                     })
                     .collect();
                 vec![median(&mut speed_ups)]
+            },
+        ),
+        Question::own(
+            "imbalance",
+            [metric("imbalance", "wall/ideal", Goal::AtMost(1.02))],
+            |rt, effort| {
+                work::calibrate();
+                let (chunks, times) = effort.pick((10_000, 5), (20, 1));
+                let mut over: Vec<f64> = (0..times).map(|_| imbalance(rt, chunks)).collect();
+                vec![median(&mut over)]
             },
         ),
         Question::own(
@@ -97,13 +111,34 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
 
 /// Leaves of 10 µs of CPU work each, spawned and joined by one task.
 pub fn fork_join<R: Rt>(rt: &R, leaves: usize) -> Duration {
+    chunks(rt, leaves, Duration::from_micros(10))
+}
+
+/// The wall time of chunks of 20 µs, spawned by one task, over the ideal.
+pub fn imbalance<R: Rt>(rt: &R, count: usize) -> f64 {
+    const CHUNK: Duration = Duration::from_micros(20);
+    let half_alone = || {
+        let start = Instant::now();
+        for _ in 0..count / 2 {
+            work::compute(CHUNK);
+        }
+        start.elapsed()
+    };
+    let before = half_alone();
+    let wall = chunks(rt, count, CHUNK);
+    let alone = before + half_alone();
+    wall.as_secs_f64() / (alone.as_secs_f64() / WORKERS as f64)
+}
+
+/// Tasks of so much CPU work each, spawned and joined by one task.
+fn chunks<R: Rt>(rt: &R, count: usize, work: Duration) -> Duration {
     let (tell, told) = thread_channel::channel();
     drop(rt.spawn_on(async move {
         let start = Instant::now();
-        let handles: Vec<_> = (0..leaves)
+        let handles: Vec<_> = (0..count)
             .map(|index| {
                 R::spawn(async move {
-                    work::compute(Duration::from_micros(10));
+                    work::compute(work);
                     index
                 })
             })
@@ -118,7 +153,7 @@ pub fn fork_join<R: Rt>(rt: &R, leaves: usize) -> Duration {
 
 /// How long a task waits whose spawner computes on, in microseconds.
 fn start_latency<R: Rt>(rt: &R, times: usize) -> Vec<f64> {
-    in_task(rt, async move {
+    in_io_task(rt, async move {
         let mut latencies = Vec::with_capacity(times);
         for _ in 0..times {
             let spawned = Instant::now();
@@ -134,10 +169,10 @@ fn start_latency<R: Rt>(rt: &R, times: usize) -> Vec<f64> {
 
 /// How long a task waits whose waker computes on, in microseconds.
 fn lifo_latency<R: Rt>(rt: &R, times: usize, beside: Beside) -> Vec<f64> {
-    in_task(rt, async move {
+    in_io_task(rt, async move {
         let stop = Arc::new(AtomicBool::new(false));
         let tickers: Vec<_> = (0..if beside == Beside::Tickers { 2 } else { 0 })
-            .map(|_| R::spawn(tick::<R>(stop.clone())))
+            .map(|_| R::spawn_io(tick::<R>(stop.clone())))
             .collect();
         let (wake, mut woken) = mpsc::channel::<Instant>(1);
         let waiter = R::spawn(async move {

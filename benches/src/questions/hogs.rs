@@ -240,7 +240,7 @@ fn observe<R: Rt>(rt: &R, cell: Cell, course: Course) -> Observed {
     client.expect("start");
     let ticks = Arc::new(Ticks::default());
     ticks.note();
-    drop(rt.spawn_on(tick::<R>(ticks.clone())));
+    drop(rt.spawn_io_on(tick::<R>(ticks.clone())));
     std::thread::sleep(course.alone);
 
     let hogs_at = monotonic_micros();

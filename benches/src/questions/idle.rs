@@ -31,7 +31,7 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
 
 fn measure<R: Rt>(rt: &R, effort: Effort) -> Vec<f64> {
     spawn::inside(rt, 1000);
-    timers::churn(rt, 2, 100);
+    timers::pending(rt, 2, 100);
     tcp::ping_pong(rt, 100);
     in_task(rt, async {
         let job = R::spawn_blocking(|| 1);
@@ -39,7 +39,7 @@ fn measure<R: Rt>(rt: &R, effort: Effort) -> Vec<f64> {
     });
     let address = tcp::serve(rt);
     let connection = std::net::TcpStream::connect(address).expect("the server listens");
-    drop(rt.spawn_on(async { R::sleep(Duration::from_secs(3600)).await }));
+    drop(rt.spawn_io_on(async { R::sleep(Duration::from_secs(3600)).await }));
     let root = rt.clone();
     std::thread::spawn(move || root.block_on(std::future::pending::<()>()));
     let (quiet, window) = match effort {

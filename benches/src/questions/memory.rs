@@ -12,19 +12,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Goal, Question, metric};
 use crate::process;
-use crate::rt::{Rt, in_task};
+use crate::rt::{Rt, in_io_task};
 
 /// The questions of this module.
 pub fn questions<R: Rt>() -> Vec<Question<R>> {
     vec![
         Question::own(
             "memory_pending",
-            [metric("memory_pending", "bytes/task", Goal::Watched)],
+            [metric("memory_pending", "bytes/task", Goal::AtMost(140.0))],
             |rt, effort| vec![pending(rt, effort.pick(100_000, 1000))],
         ),
         Question::own(
             "memory_sleeping",
-            [metric("memory_sleeping", "bytes/task", Goal::Watched)],
+            [metric("memory_sleeping", "bytes/task", Goal::AtMost(220.0))],
             |rt, effort| vec![sleeping(rt, effort.pick(100_000, 1000))],
         ),
     ]
@@ -32,7 +32,7 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
 
 /// Bytes per task that waits for a message.
 fn pending<R: Rt>(rt: &R, tasks: usize) -> f64 {
-    in_task(rt, async move {
+    in_io_task(rt, async move {
         let mut wakers = Vec::with_capacity(tasks);
         let growth = grow::<R, _>(tasks, || {
             let (wake, woken) = oneshot::channel::<()>();
@@ -50,7 +50,7 @@ fn pending<R: Rt>(rt: &R, tasks: usize) -> f64 {
 
 /// Bytes per task that sleeps.
 fn sleeping<R: Rt>(rt: &R, tasks: usize) -> f64 {
-    in_task(rt, async move {
+    in_io_task(rt, async move {
         grow::<R, _>(tasks, || async {
             R::sleep(Duration::from_secs(3600)).await;
             true
@@ -70,7 +70,7 @@ where
     for _ in 0..tasks {
         let begun = begun.clone();
         let wait = wait();
-        handles.push(R::spawn(async move {
+        handles.push(R::spawn_io(async move {
             drop(begun);
             wait.await
         }));

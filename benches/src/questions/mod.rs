@@ -14,6 +14,8 @@ pub mod tcp;
 pub mod timers;
 pub mod wake;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use crate::Rt;
@@ -64,24 +66,73 @@ pub enum Goal {
     Watched,
 }
 
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RatioAtMost(bound) => write!(f, "ratio ≤ {bound}"),
+            Self::RatioAtLeast(bound) => write!(f, "ratio ≥ {bound}"),
+            Self::AtMost(bound) => write!(f, "≤ {bound}"),
+            Self::AtLeast(bound) => write!(f, "≥ {bound}"),
+            Self::Watched => f.write_str("–"),
+        }
+    }
+}
+
+impl Goal {
+    /// Reads what [`Display`](fmt::Display) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bound = text.rsplit(' ').next()?.parse().ok();
+        match text {
+            "–" => Some(Self::Watched),
+            text if text.starts_with("ratio ≤") => bound.map(Self::RatioAtMost),
+            text if text.starts_with("ratio ≥") => bound.map(Self::RatioAtLeast),
+            text if text.starts_with('≤') => bound.map(Self::AtMost),
+            text if text.starts_with('≥') => bound.map(Self::AtLeast),
+            _ => None,
+        }
+    }
+}
+
+/// Which of two figures is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// The lower one: a cost, a delay.
+    Lower,
+    /// The higher one: a rate, a speed-up.
+    Higher,
+}
+
 /// One figure of a question.
 #[derive(Clone, Debug)]
 pub struct Metric {
     /// The row's name in the table.
     pub name: String,
     /// The figure's unit.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// What it shall reach.
     pub goal: Goal,
     /// How long was waited for it, in its unit: an infinite value stands for "more than that".
     pub patience: f64,
 }
 
+impl Metric {
+    /// Returns which figure is the better one: as the goal says, else the higher one of what is counted per second or is a
+    /// factor, and the lower one of everything else.
+    pub fn better(&self) -> Better {
+        match self.goal {
+            Goal::RatioAtLeast(_) | Goal::AtLeast(_) => Better::Higher,
+            Goal::RatioAtMost(_) | Goal::AtMost(_) => Better::Lower,
+            Goal::Watched if self.unit.ends_with("/s") || self.unit == "×" => Better::Higher,
+            Goal::Watched => Better::Lower,
+        }
+    }
+}
+
 /// Builds a [`Metric`].
-fn metric(name: impl Into<String>, unit: &'static str, goal: Goal) -> Metric {
+pub fn metric(name: impl Into<String>, unit: &'static str, goal: Goal) -> Metric {
     Metric {
         name: name.into(),
-        unit,
+        unit: unit.into(),
         goal,
         patience: f64::INFINITY,
     }
@@ -91,6 +142,8 @@ fn metric(name: impl Into<String>, unit: &'static str, goal: Goal) -> Metric {
 pub struct Question<R> {
     /// What selects it on the command line, together with its metrics' names.
     pub name: String,
+    /// Its module.
+    pub area: &'static str,
     /// Where it is measured.
     pub home: Home,
     /// How many rounds are useful.
@@ -104,8 +157,8 @@ pub struct Question<R> {
 /// How a question is asked once.
 pub type Measure<R> = Box<dyn Fn(&R, Effort) -> Vec<f64>>;
 
-impl<R> std::fmt::Debug for Question<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<R> fmt::Debug for Question<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Question")
             .field("name", &self.name)
             .finish_non_exhaustive()
@@ -127,6 +180,7 @@ impl<R> Question<R> {
     ) -> Self {
         Self {
             name: name.into(),
+            area: "",
             home: Home::Shared,
             rounds_at_most: usize::MAX,
             metrics: metrics.into(),
@@ -149,19 +203,43 @@ impl<R> Question<R> {
 
 /// Lists every question, in the order of the table.
 pub fn all<R: Rt>() -> Vec<Question<R>> {
-    [
-        spawn::questions(),
-        wake::questions(),
-        tcp::questions(),
-        hogs::questions(),
-        root::questions(),
-        guards::questions(),
-        timers::questions(),
-        blocking::questions(),
-        memory::questions(),
-        idle::questions(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let areas = [
+        ("spawn", spawn::questions()),
+        ("wake", wake::questions()),
+        ("root", root::questions()),
+        ("timers", timers::questions()),
+        ("blocking", blocking::questions()),
+        ("tcp", tcp::questions()),
+        ("hogs", hogs::questions()),
+        ("memory", memory::questions()),
+        ("idle", idle::questions()),
+        ("guards", guards::questions()),
+    ];
+    let in_area = |(area, questions): (&'static str, Vec<Question<R>>)| {
+        questions
+            .into_iter()
+            .map(move |question| Question { area, ..question })
+    };
+    areas.into_iter().flat_map(in_area).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_read_as_it_is_written() {
+        let goals = [
+            Goal::RatioAtMost(0.3),
+            Goal::RatioAtLeast(1.25),
+            Goal::AtMost(100.0),
+            Goal::AtLeast(1.9),
+            Goal::Watched,
+        ];
+        for goal in goals {
+            let read = Goal::parse(&goal.to_string()).expect("it is a goal");
+            assert_eq!(read.to_string(), goal.to_string());
+        }
+        assert!(Goal::parse("less").is_none());
+    }
 }

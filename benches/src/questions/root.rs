@@ -18,7 +18,7 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
     vec![
         Question::shared(
             "root_round_trip",
-            [metric("root_round_trip", "ns", Goal::AtMost(1000.0))],
+            [metric("root_round_trip", "ns", Goal::RatioAtMost(0.05))],
             |rt, effort| {
                 let trips = effort.pick(2000, 20);
                 vec![median_ns(effort.pick(11, 1), || round_trip(rt, trips)) / trips as f64]

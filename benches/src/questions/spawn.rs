@@ -1,9 +1,9 @@
 //! What does a task cost, from spawn to join?
 //!
-//! - `spawn_inside`: a task on a worker spawns 10,000 empty tasks, then joins them.
-//! - `spawn_outside`: the same from the root future of `block_on`.
+//! - `spawn_inside`, `spawn_inside_100k`: a task on a worker spawns 10,000 or 100,000 empty tasks, then joins them.
+//! - `spawn_outside`, `spawn_outside_100k`: the same from the root future of `block_on`.
 //! - `spawn_chain`: 1,000 tasks, each spawned by the one before it as its last act.
-//! - `fork_join_tree`: a binary tree of tasks with 10,000 leaves; each node joins its halves.
+//! - `fork_join_tree`, `fork_join_tree_100k`: a binary tree of tasks with 10,000 or 100,000 leaves; each node joins its halves.
 //!
 //! Read: nanoseconds per task, so lower is better. Joining checks that each task ran. The tasks are
 //! empty, so that a scheduler which never wakes a second worker looks good here: see
@@ -18,42 +18,38 @@ use super::{Goal, Question, metric};
 use crate::rt::{Rt, in_task};
 use crate::stats::median_ns;
 
+/// A workload: the runtime, how many tasks, how long it took.
+pub type Workload<R> = fn(&R, usize) -> Duration;
+
 /// The questions of this module.
 pub fn questions<R: Rt>() -> Vec<Question<R>> {
     vec![
-        Question::shared(
-            "spawn_inside",
-            [metric("spawn_inside", "ns/task", Goal::RatioAtMost(0.40))],
-            |rt, effort| {
-                let tasks = effort.pick(10_000, 100);
-                vec![median_ns(effort.pick(21, 1), || inside(rt, tasks)) / tasks as f64]
-            },
-        ),
-        Question::shared(
-            "spawn_outside",
-            [metric("spawn_outside", "ns/task", Goal::RatioAtMost(0.35))],
-            |rt, effort| {
-                let tasks = effort.pick(10_000, 100);
-                vec![median_ns(effort.pick(21, 1), || outside(rt, tasks)) / tasks as f64]
-            },
-        ),
-        Question::shared(
-            "spawn_chain",
-            [metric("spawn_chain", "ns/task", Goal::RatioAtMost(0.30))],
-            |rt, effort| {
-                let tasks = effort.pick(1000, 10);
-                vec![median_ns(effort.pick(301, 1), || chain(rt, tasks)) / tasks as f64]
-            },
-        ),
-        Question::shared(
-            "fork_join_tree",
-            [metric("fork_join_tree", "ns/leaf", Goal::Watched)],
-            |rt, effort| {
-                let leaves = effort.pick(10_000, 100);
-                vec![median_ns(effort.pick(21, 1), || tree(rt, leaves)) / leaves as f64]
-            },
-        ),
+        question("spawn_inside", "ns/task", 0.30, inside, (10_000, 21)),
+        question("spawn_inside_100k", "ns/task", 0.33, inside, (100_000, 5)),
+        question("spawn_outside", "ns/task", 0.25, outside, (10_000, 21)),
+        question("spawn_outside_100k", "ns/task", 0.30, outside, (100_000, 5)),
+        question("spawn_chain", "ns/task", 0.24, chain, (1000, 301)),
+        question("fork_join_tree", "ns/leaf", 0.35, tree, (10_000, 21)),
+        question("fork_join_tree_100k", "ns/leaf", 0.50, tree, (100_000, 5)),
     ]
+}
+
+/// The time per task of `tasks`, the median of so many `times`.
+fn question<R: Rt>(
+    name: &str,
+    unit: &'static str,
+    goal: f64,
+    workload: Workload<R>,
+    (tasks, times): (usize, usize),
+) -> Question<R> {
+    Question::shared(
+        name,
+        [metric(name, unit, Goal::RatioAtMost(goal))],
+        move |rt, effort| {
+            let tasks = effort.pick(tasks, tasks / 100);
+            vec![median_ns(effort.pick(times, 1), || workload(rt, tasks)) / tasks as f64]
+        },
+    )
 }
 
 /// Spawns and joins empty tasks from inside a task.

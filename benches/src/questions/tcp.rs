@@ -16,38 +16,65 @@ use std::net::SocketAddr;
 use std::sync::mpsc as thread_channel;
 use std::time::{Duration, Instant};
 
-use super::{Effort, Goal, Question, metric};
+use super::{Effort, Goal, Metric, Question, metric};
 use crate::client::{Client, Load, MESSAGE};
 use crate::process;
-use crate::rt::{Rt, in_task};
+use crate::rt::{Rt, in_io_task};
 use crate::stats::{all_micros, median};
+
+/// An echo server in some process.
+#[derive(Clone, Copy, Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whose CPU time counts.
+    pub pid: u32,
+}
+
+/// Drives a server and returns the figures of a question.
+pub type Drive = fn(&Server, Effort) -> Vec<f64>;
+
+/// How the question of this name drives its server, whoever that is; `None` for questions without one.
+pub fn load(question: &str) -> Option<Drive> {
+    let loads: [(&str, Drive); 4] = [
+        ("echo_1", |server, effort| echo(server, effort, 1)),
+        ("echo_64", |server, effort| echo(server, effort, 64)),
+        ("echo_256", |server, effort| echo(server, effort, 256)),
+        ("accept_churn", accept_churn),
+    ];
+    let mut loads = loads.into_iter();
+    let (_, load) = loads.find(|(name, _)| *name == question)?;
+    Some(load)
+}
 
 /// The questions of this module.
 pub fn questions<R: Rt>() -> Vec<Question<R>> {
+    let served = |name: &'static str, metrics: Vec<Metric>| {
+        let load = load(name).expect("it is in the list");
+        Question::own(name, metrics, move |rt: &R, effort| {
+            let server = Server {
+                address: serve(rt),
+                pid: std::process::id(),
+            };
+            load(&server, effort)
+        })
+    };
+    let echo = |name: &'static str, bound: f64| {
+        let cpu = metric(format!("{name}_cpu"), "µs/request", Goal::RatioAtMost(1.0));
+        let rate = metric(name, "requests/s", Goal::RatioAtLeast(bound));
+        served(name, vec![rate, cpu])
+    };
     vec![
-        Question::own(
-            "echo_1",
-            [
-                metric("echo_1", "requests/s", Goal::RatioAtLeast(1.0)),
-                metric("echo_1_cpu", "µs/request", Goal::RatioAtMost(1.0)),
-            ],
-            |rt, effort| echo(rt, effort, 1),
-        ),
-        Question::own(
-            "echo_64",
-            [
-                metric("echo_64", "requests/s", Goal::RatioAtLeast(1.08)),
-                metric("echo_64_cpu", "µs/request", Goal::RatioAtMost(1.0)),
-            ],
-            |rt, effort| echo(rt, effort, 64),
-        ),
-        Question::own(
-            "echo_256",
-            [
-                metric("echo_256", "requests/s", Goal::RatioAtLeast(1.15)),
-                metric("echo_256_cpu", "µs/request", Goal::RatioAtMost(1.0)),
-            ],
-            |rt, effort| echo(rt, effort, 256),
+        echo("echo_1", 1.0),
+        echo("echo_64", 1.10),
+        echo("echo_256", 1.15),
+        served(
+            "accept_churn",
+            vec![metric(
+                "accept_churn",
+                "connections/s",
+                Goal::RatioAtLeast(1.15),
+            )],
         ),
         Question::shared(
             "tcp_ping_pong",
@@ -57,30 +84,18 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
                 vec![median(&mut all_micros(ping_pong(rt, trips)))]
             },
         ),
-        Question::own(
-            "accept_churn",
-            [metric("accept_churn", "connections/s", Goal::Watched)],
-            |rt, effort| {
-                let address = serve(rt);
-                let load = Load::Churn {
-                    connections: effort.pick(8000, 50),
-                };
-                let done = Client::start(address, load).expect("done");
-                vec![done[0] / done[1]]
-            },
-        ),
     ]
 }
 
 /// Starts an echo server on the workers and returns its address.
 pub fn serve<R: Rt>(rt: &R) -> SocketAddr {
     let (tell, told) = thread_channel::channel();
-    drop(rt.spawn_on(async move {
+    drop(rt.spawn_io_on(async move {
         let (listener, address) = R::bind().await;
         tell.send(address).expect("the thread waits");
         loop {
             let stream = R::accept(&listener).await;
-            drop(R::spawn(echo_stream::<R>(stream)));
+            drop(R::spawn_io(echo_stream::<R>(stream)));
         }
     }));
     told.recv().expect("the server tells its address")
@@ -96,32 +111,41 @@ async fn echo_stream<R: Rt>(mut stream: R::Stream) {
     }
 }
 
-fn echo<R: Rt>(rt: &R, effort: Effort, connections: usize) -> Vec<f64> {
-    let address = serve(rt);
+/// Requests per second, and the server's CPU time per request.
+fn echo(server: &Server, effort: Effort, connections: usize) -> Vec<f64> {
     let load = Load::Closed {
         connections,
         warm_up: effort.pick(Duration::from_millis(200), Duration::from_millis(10)),
         time: effort.pick(Duration::from_millis(1000), Duration::from_millis(20)),
     };
-    let mut client = Client::start(address, load);
+    let mut client = Client::start(server.address, load);
     client.expect("start");
-    let cpu = process::cpu_time();
+    let cpu = process::cpu_time_of(server.pid);
     let done = client.expect("done");
-    let cpu = (process::cpu_time() - cpu).as_secs_f64();
+    let cpu = (process::cpu_time_of(server.pid) - cpu).as_secs_f64();
     let (requests, seconds) = (done[0], done[1]);
     assert!(requests > 0.0, "no request was answered");
     vec![requests / seconds, cpu * 1e6 / requests]
 }
 
+/// Connections per second.
+fn accept_churn(server: &Server, effort: Effort) -> Vec<f64> {
+    let load = Load::Churn {
+        connections: effort.pick(8000, 50),
+    };
+    let done = Client::start(server.address, load).expect("done");
+    vec![done[0] / done[1]]
+}
+
 /// Round trips between two tasks of one runtime; the client is a task.
 pub fn ping_pong<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
-    in_task(rt, round_trips::<R>(trips))
+    in_io_task(rt, round_trips::<R>(trips))
 }
 
 /// Connects to a new task and returns the time of each round trip, after a tenth as warm-up.
 pub async fn round_trips<R: Rt>(trips: usize) -> Vec<Duration> {
     let (listener, address) = R::bind().await;
-    let server = R::spawn(async move {
+    let server = R::spawn_io(async move {
         let stream = R::accept(&listener).await;
         echo_stream::<R>(stream).await;
     });

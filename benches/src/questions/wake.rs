@@ -2,6 +2,7 @@
 //!
 //! - `ping_pairs`: 1,000 pairs of tasks at once; a oneshot there, a oneshot back.
 //! - `ping_pair`: one pair alone, 2,000 messages there and back over a channel.
+//! - `ping_100_pairs`: a hundred such pairs at once, 100 messages each.
 //! - `yield_storm`: 1,000 tasks, each of which wakes itself 200 times.
 //! - `remote_wake`: a thread outside the runtime wakes 10,000 waiting tasks.
 //!
@@ -24,6 +25,9 @@ use crate::stats::median_ns;
 /// How often each task of the storm wakes itself.
 pub const YIELDS: usize = 200;
 
+/// How many pairs send each other messages at once.
+pub const PAIRS: usize = 100;
+
 /// The questions of this module.
 pub fn questions<R: Rt>() -> Vec<Question<R>> {
     vec![
@@ -37,15 +41,32 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
         ),
         Question::shared(
             "ping_pair",
-            [metric("ping_pair", "ns/round trip", Goal::Watched)],
+            [metric(
+                "ping_pair",
+                "ns/round trip",
+                Goal::RatioAtMost(0.60),
+            )],
             |rt, effort| {
                 let trips = effort.pick(2000, 20);
                 vec![median_ns(effort.pick(21, 1), || ping_pair(rt, trips)) / trips as f64]
             },
         ),
         Question::shared(
+            "ping_100_pairs",
+            [metric(
+                "ping_100_pairs",
+                "ns/round trip",
+                Goal::RatioAtMost(0.85),
+            )],
+            |rt, effort| {
+                let trips = effort.pick(100, 2);
+                let time = median_ns(effort.pick(21, 1), || ping_100_pairs(rt, trips));
+                vec![time / (PAIRS * trips) as f64]
+            },
+        ),
+        Question::shared(
             "yield_storm",
-            [metric("yield_storm", "ns/yield", Goal::RatioAtMost(0.95))],
+            [metric("yield_storm", "ns/yield", Goal::RatioAtMost(0.60))],
             |rt, effort| {
                 let tasks = effort.pick(1000, 10);
                 let time = median_ns(effort.pick(11, 1), || yield_storm(rt, tasks));
@@ -54,7 +75,7 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
         ),
         Question::shared(
             "remote_wake",
-            [metric("remote_wake", "ns/task", Goal::Watched)],
+            [metric("remote_wake", "ns/task", Goal::RatioAtMost(0.80))],
             |rt, effort| {
                 let tasks = effort.pick(10_000, 100);
                 vec![median_ns(effort.pick(11, 1), || remote_wake(rt, tasks)) / tasks as f64]
@@ -111,6 +132,20 @@ async fn ping_once<R: Rt>(value: usize) -> usize {
 /// One pair of tasks, messages there and back.
 pub fn ping_pair<R: Rt>(rt: &R, trips: usize) -> Duration {
     in_task(rt, round_trips::<R>(trips))
+}
+
+/// [`PAIRS`] pairs of tasks at once, each as in [`ping_pair`].
+pub fn ping_100_pairs<R: Rt>(rt: &R, trips: usize) -> Duration {
+    in_task(rt, async move {
+        let start = Instant::now();
+        let pairs: Vec<_> = (0..PAIRS)
+            .map(|_| R::spawn(round_trips::<R>(trips)))
+            .collect();
+        for pair in pairs {
+            pair.await.expect("the task does not panic");
+        }
+        start.elapsed()
+    })
 }
 
 /// Sends numbers to a new task, which sends each one back.
