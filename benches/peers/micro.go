@@ -2,8 +2,8 @@
 //
 // "micro QUESTION full" answers one question on two threads (GOMAXPROCS) and prints its figures on one line, in the order and the
 // units of the table; "micro QUESTION smoke" only tries it. The sizes are those of the Rust workloads, which say what is asked; each
-// is run once as warm-up. "micro list" prints the names. "micro serve" is an echo server: it prints "listening ADDRESS" and ends
-// with its standard input.
+// is run once as warm-up. "micro list" prints the names. "micro serve BUFFER" is an echo server that reads so many bytes at once: it
+// prints "listening ADDRESS" and ends with its standard input.
 package main
 
 import (
@@ -30,6 +30,9 @@ const (
 )
 
 var isSmoke bool
+
+// What the echo server reads at most at once.
+var bufferSize = 1024
 
 func pick(full, smoke int) int {
 	if isSmoke {
@@ -457,7 +460,7 @@ func listen() *net.TCPListener {
 func echo(connection *net.TCPConn) {
 	defer connection.Close()
 	connection.SetNoDelay(true)
-	buffer := make([]byte, 1024)
+	buffer := make([]byte, bufferSize)
 	for {
 		count, err := connection.Read(buffer)
 		if err != nil || count == 0 {
@@ -558,6 +561,7 @@ func main() {
 			fmt.Println(name)
 		}
 	case "serve":
+		bufferSize, _ = strconv.Atoi(os.Args[2])
 		fmt.Println("listening", listen().Addr())
 		bufio.NewReader(os.Stdin).ReadString('\n')
 	default:

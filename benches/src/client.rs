@@ -2,8 +2,14 @@
 //!
 //! The bench executable starts itself again with [`FLAG`]; [`run`] is all that such a process does.
 //! The client is the same for every contestant and as cheap as can be: one thread, plain system
-//! calls, for a single connection a blocking socket and otherwise level-triggered epoll. It reports
+//! calls, for a single connection a blocking socket and otherwise edge-triggered epoll. It reports
 //! on its standard output, a line at a time; [`Client`] is the other end of that pipe.
+//!
+//! What it costs itself: a request is one send, one receive and one read of the clock, and one wait for all that have their echo.
+//! That is what a server pays too, so that beside a busy server it takes about half of the CPU time.
+
+mod churn;
+mod closed;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
@@ -11,10 +17,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
-
-use crate::process::{Switches, monotonic_micros};
+use crate::process::{self, Switches, monotonic_micros};
 use crate::work;
 
 /// The first argument of a client process.
@@ -27,14 +30,18 @@ pub const MESSAGE: [u8; 64] = *b"a request of sixty-four bytes, which comes back
 #[derive(Clone, Copy, Debug)]
 pub enum Load {
     /// Each of `connections` sends the next request when it has its echo. Reports `start`, then
-    /// `done <requests> <seconds>`.
+    /// `done <requests> <seconds> <p50> <p99> <cpu>`: quantiles in microseconds, and the client's own CPU seconds.
     Closed {
         /// How many connections.
         connections: usize,
+        /// Bytes of a request, and of its echo.
+        size: usize,
         /// Not counted.
         warm_up: Duration,
         /// Counted.
         time: Duration,
+        /// The CPU that the client is bound to; none: any.
+        cpu: Option<usize>,
     },
     /// One connection, which thinks for 3 ms on average between requests. Reports `start` when it has its first echo, and
     /// in the end `done` with two numbers for each request: when it was sent and when its echo was complete, on
@@ -45,10 +52,17 @@ pub enum Load {
         /// How long an echo may take, if that is later: then the client gives up.
         patience: Duration,
     },
-    /// Connect, one byte there and back, reset; one after the other. Reports
-    /// `done <connections> <seconds>`.
+    /// Connect, one byte there and back, reset, again and again in each of several threads. Reports `start`, then
+    /// `done <connections> <seconds> <p50> <p99>`: quantiles of one connection's time in microseconds.
     Churn {
-        /// How many connections, after a tenth of them as warm-up.
+        /// How many connections there are at once.
+        lanes: usize,
+        /// How many connections in all, after a tenth of them as warm-up.
+        connections: usize,
+    },
+    /// Connect, one byte there and back, and keep the connection. Reports `start` when all are there.
+    Idle {
+        /// How many connections.
         connections: usize,
     },
 }
@@ -70,19 +84,26 @@ impl Client {
         match load {
             Load::Closed {
                 connections,
+                size,
                 warm_up,
                 time,
+                cpu,
             } => arguments.extend([
                 "closed".into(),
                 connections.to_string(),
+                size.to_string(),
                 millis(warm_up),
                 millis(time),
+                cpu.map_or("any".into(), |cpu| cpu.to_string()),
             ]),
             Load::Thinking { time, patience } => {
                 arguments.extend(["thinking".into(), millis(time), millis(patience)]);
             }
-            Load::Churn { connections } => {
-                arguments.extend(["churn".into(), connections.to_string()]);
+            Load::Churn { lanes, connections } => {
+                arguments.extend(["churn".into(), lanes.to_string(), connections.to_string()]);
+            }
+            Load::Idle { connections } => {
+                arguments.extend(["idle".into(), connections.to_string()]);
             }
         }
         Self::start_with(&arguments)
@@ -157,11 +178,20 @@ pub fn run(arguments: &[String]) {
     let millis = |at: usize| Duration::from_millis(number(at));
     let address = || arguments[0].parse::<SocketAddr>().expect("an address");
     match arguments[1].as_str() {
-        "closed" if number(2) == 1 => closed_single(address(), millis(3), millis(4)),
-        "closed" => closed_many(address(), number(2) as usize, millis(3), millis(4)),
+        "closed" => {
+            if let Ok(cpu) = arguments[6].parse() {
+                process::bind_to_cpu(cpu);
+            }
+            let (size, warm_up, time) = (number(3) as usize, millis(4), millis(5));
+            match number(2) as usize {
+                1 => closed::single(address(), size, warm_up, time),
+                count => closed::many(address(), count, size, warm_up, time),
+            }
+        }
         "thinking" => thinking(address(), millis(2), millis(3)),
         "burn" => burn(number(0) as u32),
-        "churn" => churn(address(), number(2) as usize),
+        "churn" => churn::run(address(), number(2) as usize, number(3) as usize),
+        "idle" => idle(address(), number(2) as usize),
         "observe" => observe(number(0) as u32, millis(2), millis(3)),
         other => panic!("there is no load {other}"),
     }
@@ -191,100 +221,6 @@ fn round_trip(stream: &mut TcpStream) {
     let mut echo = [0; MESSAGE.len()];
     stream.read_exact(&mut echo).expect("the server answers");
     assert_eq!(echo, MESSAGE, "the echo differs from the request");
-}
-
-fn closed_single(address: SocketAddr, warm_up: Duration, time: Duration) {
-    let mut stream = connect(address);
-    let mut drive = |time: Duration| {
-        let start = Instant::now();
-        let mut requests = 0_u64;
-        while start.elapsed() < time {
-            round_trip(&mut stream);
-            requests += 1;
-        }
-        (requests, start.elapsed())
-    };
-    drive(warm_up);
-    report("start");
-    let (requests, time) = drive(time);
-    report(&format!("done {requests} {}", time.as_secs_f64()));
-}
-
-/// A connection of [`closed_many`].
-struct Connection {
-    /// Non-blocking.
-    stream: TcpStream,
-    /// The echo as far as it has come.
-    echo: [u8; MESSAGE.len()],
-    /// How far that is.
-    received: usize,
-}
-
-impl Connection {
-    /// A request fits the socket's empty buffer, so it never blocks.
-    fn request(&mut self) {
-        self.received = 0;
-        let sent = self.stream.write(&MESSAGE).expect("the server reads");
-        assert_eq!(sent, MESSAGE.len(), "the socket buffer is empty");
-    }
-
-    /// Reads once; `true` if the echo is complete.
-    fn advance(&mut self) -> bool {
-        let count = self
-            .stream
-            .read(&mut self.echo[self.received..])
-            .expect("epoll saw a readable socket");
-        assert_ne!(count, 0, "the server closed the connection");
-        self.received += count;
-        let complete = self.received == MESSAGE.len();
-        assert!(
-            !complete || self.echo == MESSAGE,
-            "the echo differs from the request"
-        );
-        complete
-    }
-}
-
-fn closed_many(address: SocketAddr, count: usize, warm_up: Duration, time: Duration) {
-    let poll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("descriptors are left");
-    let mut connections: Vec<Connection> = (0..count)
-        .map(|_| Connection {
-            stream: connect(address),
-            echo: [0; MESSAGE.len()],
-            received: 0,
-        })
-        .collect();
-    for (index, connection) in connections.iter_mut().enumerate() {
-        connection
-            .stream
-            .set_nonblocking(true)
-            .expect("a socket can be non-blocking");
-        let key = epoll::EventData::new_u64(index as u64);
-        epoll::add(&poll, &connection.stream, key, epoll::EventFlags::IN)
-            .expect("the socket is new to epoll");
-        connection.request();
-    }
-    let mut events = Vec::with_capacity(count);
-    let mut drive = |time: Duration| {
-        let start = Instant::now();
-        let mut requests = 0_u64;
-        while start.elapsed() < time {
-            events.clear();
-            epoll::wait(&poll, spare_capacity(&mut events), None).expect("no signal handlers here");
-            for event in &events {
-                let connection = &mut connections[event.data.u64() as usize];
-                if connection.advance() {
-                    requests += 1;
-                    connection.request();
-                }
-            }
-        }
-        (requests, start.elapsed())
-    };
-    drive(warm_up);
-    report("start");
-    let (requests, time) = drive(time);
-    report(&format!("done {requests} {}", time.as_secs_f64()));
 }
 
 fn thinking(address: SocketAddr, time: Duration, patience: Duration) {
@@ -336,22 +272,23 @@ fn try_round_trip(stream: &mut TcpStream, until: Instant) -> bool {
     true
 }
 
-fn churn(address: SocketAddr, count: usize) {
-    let drive = |count: usize| {
-        let start = Instant::now();
-        for _ in 0..count {
+/// Connections that have been used once and are kept, until the server's process ends or kills us.
+fn idle(address: SocketAddr, count: usize) {
+    process::raise_descriptors();
+    let mut streams: Vec<_> = (0..count)
+        .map(|_| {
             let mut stream = connect(address);
-            // A reset leaves no socket in TIME_WAIT: thousands a second would use up the ports.
-            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))
-                .expect("TCP knows the option");
             stream.write_all(b"?").expect("the server reads");
             stream.read_exact(&mut [0]).expect("the server answers");
-        }
-        start.elapsed()
-    };
-    drive(count / 10);
-    let time = drive(count);
-    report(&format!("done {count} {}", time.as_secs_f64()));
+            stream
+        })
+        .collect();
+    report("start");
+    if let Some(stream) = streams.first_mut() {
+        stream.set_read_timeout(None).expect("a socket can block");
+        let end = stream.read(&mut [0]);
+        assert!(!matches!(end, Ok(1..)), "nobody asked for an answer");
+    }
 }
 
 fn observe(pid: u32, quiet: Duration, window: Duration) {

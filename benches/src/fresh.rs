@@ -13,6 +13,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::Rt;
+use crate::process;
+use crate::questions::echo::place;
 use crate::questions::{Effort, Home, all};
 use crate::stats::median;
 use crate::table::WORKERS;
@@ -95,15 +97,19 @@ pub fn run<R: Rt>(arguments: &[String]) -> ExitCode {
         .into_iter()
         .find(|question| question.name == arguments[0])
         .expect("the other end knows the questions");
-    let (effort, time) = match arguments[1].parse() {
-        Ok(quiet) => {
-            let quiet = Duration::from_secs(quiet);
-            (Effort::Full { quiet }, LIMIT + quiet)
-        }
-        Err(_) => (Effort::Smoke, LIMIT),
+    let effort = effort(&arguments[1]);
+    let time = match effort {
+        Effort::Full { quiet } => LIMIT + quiet,
+        Effort::Smoke => LIMIT,
     };
     let limit = limit(R::NAME, &question.name, time);
-    let rt = R::start(WORKERS);
+    let workers = if question.is_pinned {
+        process::bind_to_cpu(place().0);
+        1
+    } else {
+        WORKERS
+    };
+    let rt = R::start(workers);
     let values = match (question.home, effort) {
         (Home::Shared, Effort::Full { .. }) => {
             (question.measure)(&rt, effort);
@@ -116,6 +122,21 @@ pub fn run<R: Rt>(arguments: &[String]) -> ExitCode {
         _ => (question.measure)(&rt, effort),
     };
     drop(limit);
+    answer(&values)
+}
+
+/// Reads the effort as [`measure`] writes it.
+pub fn effort(argument: &str) -> Effort {
+    match argument.parse() {
+        Ok(quiet) => Effort::Full {
+            quiet: Duration::from_secs(quiet),
+        },
+        Err(_) => Effort::Smoke,
+    }
+}
+
+/// Prints the values for the other end and ends this process.
+pub fn answer(values: &[f64]) -> ! {
     let values: Vec<String> = values.iter().map(f64::to_string).collect();
     println!("{}", values.join(" "));
     // Leaves servers and hogs running to the end instead of asking the runtime to stop them: that

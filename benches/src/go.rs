@@ -11,6 +11,7 @@ use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 
 use crate::client::Client;
 use crate::contestant::Contestant;
+use crate::questions::echo::CASES;
 use crate::questions::hogs::{self, Cell, Course, Habit, Observed};
 use crate::questions::{Effort, tcp};
 use crate::report;
@@ -41,7 +42,7 @@ impl Contestant for Go {
     fn knows(&self, question: &str) -> bool {
         self.programs().is_some_and(|programs| {
             programs.questions.iter().any(|known| known == question)
-                || tcp::load(question).is_some()
+                || served(question).is_some()
                 || cell(question).is_some()
         })
     }
@@ -80,13 +81,15 @@ impl Go {
         if let Some(cell) = cell(question) {
             return programs.measure_hogs(cell, effort);
         }
-        if let Some(load) = tcp::load(question) {
-            let mut program = Program::start(Command::new(&programs.micro).arg("serve"))?;
+        if let Some(served) = served(question) {
+            let mut program = Program::start(
+                Command::new(&programs.micro).args(["serve", &served.buffer.to_string()]),
+            )?;
             let server = tcp::Server {
                 address: program.line("listening ")?.parse().ok()?,
                 pid: program.child.id(),
             };
-            return Some(load(&server, effort));
+            return Some((served.drive)(&server, effort));
         }
         let effort = effort.pick("full", "smoke");
         let mut program = Program::start(Command::new(&programs.micro).args([question, effort]))?;
@@ -94,6 +97,35 @@ impl Go {
         let values = values.split_whitespace().map(|value| value.parse().ok());
         values.collect()
     }
+}
+
+/// Drives a server and returns a question's figures.
+type Drive = Box<dyn Fn(&tcp::Server, Effort) -> Vec<f64>>;
+
+/// How a question that has a server asks it.
+struct Served {
+    /// What the server reads at most at once.
+    buffer: usize,
+    /// How it is asked.
+    drive: Drive,
+}
+
+/// How the question of this name asks its server; `None` for questions without one, and for that of a bound server, since
+/// the program has two threads.
+fn served(question: &str) -> Option<Served> {
+    let lanes = question.strip_prefix("accept_churn_");
+    if let Some(lanes) = lanes.and_then(|lanes| lanes.parse().ok()) {
+        return Some(Served {
+            buffer: 1024,
+            drive: Box::new(move |server, effort| tcp::churn(server, effort, lanes)),
+        });
+    }
+    let mut cases = CASES.into_iter().filter(|case| !case.is_pinned);
+    let case = cases.find(|case| case.name == question)?;
+    Some(Served {
+        buffer: case.buffer(),
+        drive: Box::new(move |server, effort| case.drive(server, effort)),
+    })
 }
 
 /// The cell of the matrix of hogs that has this name.

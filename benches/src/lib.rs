@@ -25,6 +25,7 @@
 
 pub mod client;
 pub mod contestant;
+pub mod floor;
 pub mod fresh;
 pub mod go;
 pub mod options;

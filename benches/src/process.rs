@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs::{self, DirEntry};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Returns the CPU time that all threads of this process have used.
@@ -36,15 +38,46 @@ pub fn monotonic_micros() -> f64 {
     time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
-/// Returns the resident memory of this process in bytes.
+/// Returns the resident memory of this process in bytes, counted page by page: the counters in `/proc/self/status` are
+/// summed up for each CPU only now and then.
 pub fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux has /proc");
-    let kibibytes = status
+    let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux has /proc");
+    let kibibytes = rollup
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix("Rss:"))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
         .expect("the kernel says how much is resident");
     kibibytes * 1024
+}
+
+/// Allows this process as many open files as it may have, and returns how many.
+pub fn raise_descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Where it fails, it stays as it is.
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    current.map_or(usize::MAX, |count| count as usize)
+}
+
+/// Returns the CPUs that this thread may use.
+pub fn cpus() -> Vec<usize> {
+    let allowed = sched_getaffinity(None).expect("a thread may ask about itself");
+    (0..CpuSet::MAX_CPU)
+        .filter(|&cpu| allowed.is_set(cpu))
+        .collect()
+}
+
+/// Binds this thread to a CPU, with all threads and processes that it starts from now on.
+pub fn bind_to_cpu(cpu: usize) {
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    sched_setaffinity(None, &only).expect("the CPU is one of those allowed");
 }
 
 /// How often each thread of a process has been switched, voluntarily or not.

@@ -235,7 +235,7 @@ pub fn burst<R: Rt>(rt: &R, tasks: usize, work: Duration) -> Duration {
 /// Runs one cell.
 fn observe<R: Rt>(rt: &R, cell: Cell, course: Course) -> Observed {
     work::calibrate();
-    let address = tcp::serve(rt);
+    let address = tcp::serve(rt, 1024);
     let mut client = Client::start(address, course.load());
     client.expect("start");
     let ticks = Arc::new(Ticks::default());

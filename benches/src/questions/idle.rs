@@ -37,7 +37,7 @@ fn measure<R: Rt>(rt: &R, effort: Effort) -> Vec<f64> {
         let job = R::spawn_blocking(|| 1);
         assert_eq!(job.await.expect("the job does not panic"), 1);
     });
-    let address = tcp::serve(rt);
+    let address = tcp::serve(rt, 1024);
     let connection = std::net::TcpStream::connect(address).expect("the server listens");
     drop(rt.spawn_io_on(async { R::sleep(Duration::from_secs(3600)).await }));
     let root = rt.clone();

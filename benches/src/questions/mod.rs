@@ -4,6 +4,7 @@
 //! each one once, and which goal the result has. [`crate::table`] asks them.
 
 pub mod blocking;
+pub mod echo;
 pub mod guards;
 pub mod hogs;
 pub mod idle;
@@ -146,6 +147,8 @@ pub struct Question<R> {
     pub area: &'static str,
     /// Where it is measured.
     pub home: Home,
+    /// Whether its runtime has one worker, and its process [one CPU](echo::place).
+    pub is_pinned: bool,
     /// How many rounds are useful.
     pub rounds_at_most: usize,
     /// The figures that one measurement gives.
@@ -182,6 +185,7 @@ impl<R> Question<R> {
             name: name.into(),
             area: "",
             home: Home::Shared,
+            is_pinned: false,
             rounds_at_most: usize::MAX,
             metrics: metrics.into(),
             measure: Box::new(measure),
@@ -209,6 +213,7 @@ pub fn all<R: Rt>() -> Vec<Question<R>> {
         ("root", root::questions()),
         ("timers", timers::questions()),
         ("blocking", blocking::questions()),
+        ("echo", echo::questions()),
         ("tcp", tcp::questions()),
         ("hogs", hogs::questions()),
         ("memory", memory::questions()),
