@@ -80,6 +80,18 @@ pub(crate) fn handle() -> Option<Rc<Handle>> {
     HANDLE.try_with(|handle| handle.borrow().clone()).ok()?
 }
 
+/// Calls `f` with the current handle, if any. While it runs, the handle is borrowed: `f` runs no foreign code.
+#[inline]
+pub(crate) fn with_handle<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
+    // The closure is called exactly once, by one of the two arms.
+    let mut f = Some(f);
+    let called = HANDLE.try_with(|handle| f.take().map(|f| f(handle.borrow().as_deref())));
+    match called {
+        Ok(Some(result)) => result,
+        _ => f.take().expect("not called yet")(None),
+    }
+}
+
 /// Calls `f` with the worker that this thread is, if any.
 #[inline]
 pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Rc<Worker>>) -> R) -> R {

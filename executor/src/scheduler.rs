@@ -39,10 +39,11 @@ use crate::rescue::{Rescue, Stamp};
 use crate::slots::{SHUTDOWN, Seat, Slots};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::task::{
-    Cause, JoinHandle, Meta, Owned, Phase, Polled, Reason, Runnable, Schedule, Scheduled, contain,
+    Cause, JoinHandle, Meta, Owned, Phase, Polled, Reason, Runnable, Schedule, Scheduled, Unbound,
+    contain,
 };
 use crate::threads::{Gone, Threads};
-use crate::worker::{self, HOG, POLLED, Worker};
+use crate::worker::{self, HOG, POLLED};
 use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -51,7 +52,6 @@ use std::future::Future;
 use std::io;
 use std::ops::Range;
 use std::panic::Location;
-use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -510,10 +510,34 @@ impl Handle {
         context::handle().map(|handle| Handle::clone(&handle))
     }
 
-    /// Calls `f` with the handle of the runtime that this thread is in, if any; cheaper than [`try_current`](Handle::try_current).
+    /// Spawns a task on the runtime that this thread is in; outside of one, drops the future and returns `None`.
     #[inline]
-    pub fn with_current<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
-        f(context::handle().as_deref())
+    pub fn spawn_current<F>(
+        future: F,
+        location: &'static Location<'static>,
+    ) -> Option<JoinHandle<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // Into its cell first: so it is moved once.
+        let (handle, task) = Unbound::new(future, Meta::new(location));
+        let refused = context::with_handle(|current| match current {
+            Some(current) => Ok(current.spawn_task(task)),
+            None => Err(task),
+        });
+        match refused {
+            Ok(None) => Some(handle),
+            // Foreign code: outside of all borrows.
+            Ok(Some(task)) => {
+                task.cancel();
+                Some(handle)
+            }
+            Err(task) => {
+                task.cancel();
+                None
+            }
+        }
     }
 
     /// Makes this handle the current one of this thread while the guard lives.
@@ -536,23 +560,35 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let shared = &self.shared;
-        let is_own = |worker: &&Rc<Worker>| Arc::ptr_eq(worker.shared(), shared);
-        let worker = context::with_worker(|worker| worker.filter(is_own).cloned());
-        // The future is foreign code, and dropped at once if the lists are closed: nothing is borrowed here.
-        let hint = shard_hint();
-        let (handle, runnable) = shared.owned.bind(future, meta(location, name), hint);
-        match (runnable, worker) {
-            (Some(runnable), Some(worker)) => worker.spawned(runnable),
-            (Some(runnable), None) => {
-                if context::stamps_injected() {
-                    shared.stamp(&runnable);
-                }
-                shared.inject(runnable);
-            }
-            (None, _) => {}
+        let (handle, task) = Unbound::new(future, meta(location, name));
+        if let Some(task) = self.spawn_task(task) {
+            task.cancel();
         }
         handle
+    }
+
+    /// Takes a new task in and schedules it; gives it back if the executor is closed. Runs no foreign code.
+    #[inline]
+    fn spawn_task(&self, task: Unbound<Shared>) -> Option<Unbound<Shared>> {
+        let shared = &self.shared;
+        let task = match shared.owned.admit(task, shard_hint()) {
+            Ok(task) => task,
+            Err(task) => return Some(task),
+        };
+        let outside = context::with_worker(|worker| match worker {
+            Some(worker) if Arc::ptr_eq(worker.shared(), shared) => {
+                worker.spawned(task);
+                None
+            }
+            _ => Some(task),
+        });
+        if let Some(task) = outside {
+            if context::stamps_injected() {
+                shared.stamp(&task);
+            }
+            shared.inject(task);
+        }
+        None
     }
 
     /// Runs a closure on the pool for blocking work.

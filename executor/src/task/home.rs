@@ -56,9 +56,9 @@ impl<S: Schedule> Home for Listed<S> {
         // SAFETY: the caller polls the task, so the right is here; we do not let the value end.
         let runnable = mem::ManuallyDrop::new(unsafe { Runnable::from_raw(task) });
         // SAFETY: the caller's right to poll keeps the cell (T1).
-        let scheduler = unsafe { task.header() }.scheduler;
-        // SAFETY: the task has not left its list (T4).
-        unsafe { &*scheduler.cast::<S>() }.polled(&runnable);
+        let header = unsafe { task.header() };
+        // SAFETY: the caller polls the task, which has not left its list.
+        unsafe { header.scheduler::<S>() }.polled(&runnable);
     }
 
     #[cold]
@@ -68,8 +68,8 @@ impl<S: Schedule> Home for Listed<S> {
         if word::index(header.word.get()) == word::NOWHERE {
             return;
         }
-        // SAFETY: the task is in its list (T4).
-        unsafe { &*header.scheduler.cast::<S>() }.failed(polled);
+        // SAFETY: the caller polls the task, which is in its list.
+        unsafe { header.scheduler::<S>() }.failed(polled);
     }
 
     #[inline]
@@ -82,8 +82,8 @@ impl<S: Schedule> Home for Listed<S> {
         if index == word::NOWHERE {
             return None;
         }
-        // SAFETY: the task is still in its list (T4).
-        let list: *const Owned<S> = unsafe { &*header.scheduler.cast::<S>() }.owned();
+        // SAFETY: the caller polls the task, which is still in its list.
+        let list: *const Owned<S> = unsafe { header.scheduler::<S>() }.owned();
         // SAFETY: the task is in that list, at this place, and leaves it here.
         unsafe { Owned::leave(list, word::shard(word), index) }
     }

@@ -34,7 +34,8 @@
 //!   the cell is freed.
 //! - **T3, one runnable.** It comes into being with the change of `SCHEDULED` from 0 to 1 on an idle task, or when a
 //!   poll ends and finds the flag set; `start_poll` uses it up. Hence there is never more than one.
-//! - **T4, scheduler.** A task in a list keeps its scheduler: the list holds an `Arc` of it and lets go only when it is
+//! - **T4, scheduler.** A task gets its scheduler from who puts it into a list, and who does that has the runnable.
+//!   A task in a list keeps its scheduler: the list holds an `Arc` of it and lets go only when it is
 //!   closed and empty. A task leaves its list while it is `RUNNING`, just before `COMPLETE`; from `RUNNING` on no
 //!   waker asks for the scheduler. So whoever holds the runnable of a task that has not left may use the pointer.
 //! - **T5, join waker.** While `JOIN_WAKER` is unset, the field belongs to the join handle, and is empty between its
@@ -84,6 +85,8 @@ mod unconstrained;
 mod waker;
 mod word;
 
+#[cfg(test)]
+mod bind;
 #[cfg(all(test, rt_loom))]
 mod loom;
 #[cfg(all(test, not(rt_loom)))]
@@ -102,7 +105,7 @@ pub use id::{Id, id, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub(crate) use local::is_running as is_local_set_running;
 pub use local::{LocalEnterGuard, LocalSet, spawn_local, spawn_local_at};
-pub(crate) use owned::{Owned, Phase, TaskInfo, TaskRef};
+pub(crate) use owned::{Owned, Phase, TaskInfo, TaskRef, Unbound};
 pub(crate) use runnable::{Polled, Runnable, Scheduled};
 pub(crate) use slot::AtomicRunnable;
 pub use unconstrained::{Unconstrained, unconstrained};
@@ -181,7 +184,7 @@ where
     T: Send + 'static,
 {
     let job = Job(Some(closure));
-    let task = raw::RawTask::allocate::<_, home::Unlisted>(job, std::ptr::null(), meta);
+    let task = raw::RawTask::allocate::<_, home::Unlisted>(job, meta);
     // SAFETY: the cell is new; one of its two references is the handle's (T1), the types are those of the closure (T6).
     let handle = unsafe { JoinHandle::from_raw(task) };
     // SAFETY: the cell is new and scheduled, so the runnable exists and is ours (T3).

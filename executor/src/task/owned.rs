@@ -13,6 +13,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use super::word::{self, NOWHERE};
 use super::{BOX_LIMIT, Id, Listed, Meta, Schedule};
 use crate::sync::{AtomicPtr, AtomicUsize, Mutex, Ordering, bug};
 
-use Ordering::{AcqRel, Acquire, Release};
+use Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// The most shards a list can have: the word of a task keeps the number in 16 bits, and [`Place`](super::Place) uses
 /// numbers beyond this.
@@ -51,6 +52,64 @@ pub(crate) struct Owned<S> {
     scheduler: AtomicPtr<S>,
     /// Keeps the scheduler until the list is closed and empty.
     keep: Mutex<Option<Arc<S>>>,
+}
+
+/// A new task for a list of `S`, in none yet: its runnable.
+///
+/// The future is in its cell from the beginning, so that what goes from hand to hand is a word. If it is dropped, the
+/// task is cancelled.
+#[derive(Debug)]
+#[must_use = "a task that no list takes is cancelled"]
+pub(crate) struct Unbound<S> {
+    /// The runnable; its task has no scheduler.
+    runnable: Runnable,
+    /// The kind of list for which the cell was made.
+    list: PhantomData<fn(Arc<S>)>,
+}
+
+impl<S: Schedule> Unbound<S> {
+    /// Makes a task and its handle.
+    #[inline]
+    pub(crate) fn new<F>(future: F, meta: Meta) -> (JoinHandle<F::Output>, Unbound<S>)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // SAFETY: the future and its output are `Send`.
+        unsafe { Unbound::new_local(future, meta) }
+    }
+
+    /// As [`new`](Unbound::new), for a future that may be tied to this thread.
+    ///
+    /// # Safety
+    ///
+    /// If the future or its output is not `Send`, then every runnable of the task is run or dropped on this thread and
+    /// nowhere else, or leaked.
+    #[inline]
+    pub(crate) unsafe fn new_local<F>(future: F, meta: Meta) -> (JoinHandle<F::Output>, Unbound<S>)
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let task = if const { size_of::<F>() > BOX_LIMIT } {
+            RawTask::allocate::<_, Listed<S>>(Box::pin(future), meta)
+        } else {
+            RawTask::allocate::<_, Listed<S>>(future, meta)
+        };
+        // SAFETY: the cell is new; one of its two references is the handle's (T1), the types agree (T6).
+        let handle = unsafe { JoinHandle::from_raw(task) };
+        // SAFETY: the cell is new and scheduled, so the runnable exists and is ours (T3).
+        let runnable = unsafe { Runnable::from_raw(task) };
+        let list = PhantomData;
+        (handle, Unbound { runnable, list })
+    }
+
+    /// Drops the future, here and now. The handle tells of a cancelled task.
+    #[cold]
+    pub(crate) fn cancel(self) {
+        // It is in no list, and so it does not leave one.
+        self.runnable.cancel(super::Reason::Cancelled);
+    }
 }
 
 /// A part of the list, behind its own lock.
@@ -152,42 +211,43 @@ impl<S: Schedule> Owned<S> {
     }
 
     #[inline]
-    fn scheduler(&self) -> *const () {
+    fn scheduler(&self) -> *mut () {
         // Ordering: Acquire pairs with the Release in `adopt`.
         let scheduler = self.scheduler.load(Acquire);
         assert!(
             !scheduler.is_null(),
             "a list is adopted before it takes tasks"
         );
-        scheduler.cast_const().cast()
+        scheduler.cast()
     }
 
-    /// Makes a task and takes it into the shard that `hint` chooses.
+    /// Takes a task into the shard that `hint` chooses, and returns its runnable for the caller to schedule. Gives the
+    /// task back if the list is closed.
+    #[inline]
+    pub(crate) fn admit(&self, task: Unbound<S>, hint: usize) -> Result<Runnable, Unbound<S>> {
+        let shard = hint & (self.shards.len() - 1);
+        let raw = task.runnable.as_raw();
+        // SAFETY: the runnable keeps the cell (T1).
+        let header = unsafe { raw.header() };
+        // Relaxed: who reads it has the runnable (T4), and has it from us.
+        header.scheduler.store(self.scheduler(), Relaxed);
+        // At most 15 bits, see MAX_SHARDS.
+        let number = shard as u16;
+        if self.shards[shard].lock().insert(raw, number) {
+            Ok(task.runnable)
+        } else {
+            Err(task)
+        }
+    }
+
+    /// Makes a task, whose future may be tied to this thread, and takes it into the shard that `hint` chooses.
     ///
     /// The runnable is for the caller to schedule. There is none if the list is closed: then the future has been
     /// dropped, and the handle tells of a cancelled task.
-    #[inline]
-    pub(crate) fn bind<F>(
-        &self,
-        future: F,
-        meta: Meta,
-        hint: usize,
-    ) -> (JoinHandle<F::Output>, Option<Runnable>)
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        // SAFETY: the future and its output are `Send`.
-        unsafe { self.bind_local(future, meta, hint) }
-    }
-
-    /// As [`bind`](Owned::bind), for a future that may be tied to this thread.
     ///
     /// # Safety
     ///
-    /// If the future or its output is not `Send`, then every runnable of the task is run or dropped on this thread and
-    /// nowhere else, or leaked.
-    #[inline]
+    /// As for [`Unbound::new_local`].
     pub(crate) unsafe fn bind_local<F>(
         &self,
         future: F,
@@ -198,26 +258,10 @@ impl<S: Schedule> Owned<S> {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let shard = hint & (self.shards.len() - 1);
-        let scheduler = self.scheduler();
-        let task = if const { size_of::<F>() > BOX_LIMIT } {
-            RawTask::allocate::<_, Listed<S>>(Box::pin(future), scheduler, meta)
-        } else {
-            RawTask::allocate::<_, Listed<S>>(future, scheduler, meta)
-        };
-        // SAFETY: the cell is new; one of its two references is the handle's (T1), the types agree (T6).
-        let handle = unsafe { JoinHandle::from_raw(task) };
-        // SAFETY: the cell is new and scheduled, so the runnable exists and is ours (T3).
-        let runnable = unsafe { Runnable::from_raw(task) };
-        // At most 15 bits, see MAX_SHARDS.
-        let number = shard as u16;
-        let is_bound = self.shards[shard].lock().insert(task, number);
-        if is_bound {
-            return (handle, Some(runnable));
-        }
-        // It is in no list, and so it does not leave one.
-        runnable.cancel(super::Reason::Cancelled);
-        (handle, None)
+        // SAFETY: as the caller says.
+        let (handle, task) = unsafe { Unbound::new_local(future, meta) };
+        let runnable = self.admit(task, hint);
+        (handle, runnable.map_err(Unbound::cancel).ok())
     }
 
     /// How many tasks are live.
@@ -378,7 +422,7 @@ impl<S: Schedule> Owned<S> {
 }
 
 impl Shard {
-    /// Takes a task in, unless the shard, whose number is `shard`, is closed.
+    /// Takes a new task in, unless the shard, whose number is `shard`, is closed.
     #[inline]
     fn insert(&mut self, task: RawTask, shard: u16) -> bool {
         if self.is_closed && !bug::CELL_BIND_CLOSED.is_on() {
@@ -393,7 +437,7 @@ impl Shard {
         self.free = std::mem::replace(place, Entry(task.as_ptr())).next_free();
         self.tasks += 1;
         self.spawned += 1;
-        // SAFETY: the caller has just made the task.
+        // SAFETY: the caller has the runnable, which keeps the cell (T1).
         let header = unsafe { task.header() };
         header.word.set_place(shard, index, header.id);
         true

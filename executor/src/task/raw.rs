@@ -4,7 +4,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, Waker};
 
 use super::born::Born;
@@ -19,7 +19,7 @@ use super::stage::{Outcome, Stage};
 use super::state::{End, JoinWaker, Joiner, Leftover, Released, Start, State, Wakeup};
 use super::word::Word;
 use super::{Cause, Id, Meta, waker};
-use crate::sync::{Alive, UnsafeCell};
+use crate::sync::{Alive, AtomicPtr, Ordering::Relaxed, UnsafeCell};
 
 /// The cell: what a task is in memory. The header comes first, so that a pointer to it is one to the cell.
 #[repr(C)]
@@ -37,8 +37,8 @@ pub(super) struct Header {
     pub(super) state: State,
     /// The functions that know the types (T6).
     vtable: &'static Vtable,
-    /// The `S` of [`Listed<S>`], see T4; null for jobs. Never changes.
-    pub(super) scheduler: *const (),
+    /// The `S` of [`Listed<S>`](super::Listed), see T4; null for jobs, and before a list has taken the task.
+    pub(super) scheduler: AtomicPtr<()>,
     /// The task's identity. Never changes.
     pub(super) id: Id,
     /// Who spawned it, and what the user calls it. Never changes.
@@ -88,11 +88,7 @@ impl From<NonNull<Header>> for RawTask {
 impl RawTask {
     /// Makes a cell that is scheduled, with one reference for the executor and one for the join handle.
     #[inline]
-    pub(super) fn allocate<F: Future, H: Home>(
-        future: F,
-        scheduler: *const (),
-        meta: Meta,
-    ) -> RawTask {
+    pub(super) fn allocate<F: Future, H: Home>(future: F, meta: Meta) -> RawTask {
         let header = Header {
             state: State::new(),
             vtable: const {
@@ -104,7 +100,7 @@ impl RawTask {
                     free: free::<F, H>,
                 }
             },
-            scheduler,
+            scheduler: AtomicPtr::new(ptr::null_mut()),
             id: meta.id,
             origin: meta.origin,
             word: Word::new(),
@@ -367,6 +363,20 @@ pub(super) fn size_of_cell<F: Future>(_: &F) -> usize {
 }
 
 impl Header {
+    /// The scheduler.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the runnable or polls; the task is in a list of an `S`, and does not leave it while the answer is
+    /// used.
+    #[inline]
+    pub(super) unsafe fn scheduler<'a, S>(&self) -> &'a S {
+        // Relaxed: written by the thread that put the task in its list and then gave the runnable on.
+        let scheduler = self.scheduler.load(Relaxed);
+        // SAFETY: the list holds an `Arc` of it (T4).
+        unsafe { &*scheduler.cast::<S>() }
+    }
+
     /// Moves the join waker out.
     ///
     /// # Safety

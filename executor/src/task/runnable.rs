@@ -50,13 +50,21 @@ impl Runnable {
     /// # Safety
     ///
     /// It exists (T3) and the caller has it.
+    #[inline]
     pub(super) unsafe fn from_raw(task: RawTask) -> Runnable {
         Runnable(task)
     }
 
     /// Gives the right to poll out of hand, for [`from_raw`](Runnable::from_raw).
+    #[inline]
     pub(super) fn into_raw(self) -> RawTask {
         ManuallyDrop::new(self).0
+    }
+
+    /// The task, without the right to poll it.
+    #[inline]
+    pub(super) fn as_raw(&self) -> RawTask {
+        self.0
     }
 
     /// Polls the task once, or drops its future if it has been cancelled. Never panics: a panic of the future goes to
@@ -220,8 +228,8 @@ impl<S: Schedule> Scheduled<S> {
     pub(crate) fn scheduler(&self) -> &S {
         // SAFETY: the runnable keeps the cell (T1).
         let header = unsafe { self.task.0.header() };
-        // SAFETY: the task is in a list of this `S` and cannot leave it while we hold its runnable (T4).
-        unsafe { &*header.scheduler.cast::<S>() }
+        // SAFETY: the task is in a list of this `S` and cannot leave it while we hold its runnable.
+        unsafe { header.scheduler() }
     }
 
     /// The scheduler, for longer than the runnable stays here.

@@ -39,10 +39,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let location = location();
-    let spawned =
-        executor::Handle::with_current(|handle| Some(handle?.spawn(future, location, None)));
-    match spawned {
+    match executor::Handle::spawn_current(future, location()) {
         Some(task) => task,
         None => panic!("{NO_RUNTIME}"),
     }
