@@ -16,6 +16,7 @@ use crate::scheduler::{Handle, Shared};
 use crate::worker::{SAMPLE_INTERVAL, Worker};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,8 +24,9 @@ use std::time::Instant;
 thread_local! {
     /// In an `Rc`, so that a spawn can hold on to it without touching the count that all threads share.
     static HANDLE: RefCell<Option<Rc<Handle>>> = const { RefCell::new(None) };
-    /// The worker that the thread is.
-    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+    /// The worker that the thread is. Without a destructor, so that asking is one load with no look whether the thread ends: whoever made the thread
+    /// a worker takes that back.
+    static WORKER: RefCell<ManuallyDrop<Option<Rc<Worker>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     /// Whether it polls a task or a root.
     static POLLING: Cell<bool> = const { Cell::new(false) };
     /// Whose thread it is; only compared, never followed.
@@ -95,18 +97,12 @@ pub(crate) fn with_handle<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
 /// Calls `f` with the worker that this thread is, if any.
 #[inline]
 pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Rc<Worker>>) -> R) -> R {
-    // The closure is called exactly once, by one of the two arms.
-    let mut f = Some(f);
-    let called = WORKER.try_with(|worker| f.take().map(|f| f(worker.borrow().as_ref())));
-    match called {
-        Ok(Some(result)) => result,
-        _ => f.take().expect("not called yet")(None),
-    }
+    WORKER.with(|worker| f(worker.borrow().as_ref()))
 }
 
 /// Makes the thread a worker, or no worker; returns what it was.
 pub(crate) fn set_worker(worker: Option<Rc<Worker>>) -> Option<Rc<Worker>> {
-    WORKER.with(|current| current.replace(worker))
+    ManuallyDrop::into_inner(WORKER.with(|current| current.replace(ManuallyDrop::new(worker))))
 }
 
 /// Sets whether the thread polls, until dropped.
