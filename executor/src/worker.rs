@@ -53,6 +53,10 @@ const WINDOW_EVERY: u32 = 8;
 /// How long the owner's epoch must stand still before its LIFO slot is stolen from.
 const LIFO_PATIENCE: Duration = Duration::from_micros(5);
 
+/// How often a searcher that has stolen before looks once more, giving up its core in between, before it parks (`idle.md`, Search). About 10 µs,
+/// what it takes to sleep and to be woken again; rayon's searchers yield 32 times.
+const LINGER: u32 = 16;
+
 /// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own; as many as keep the
 /// cost of a sample, some 700 instructions, below one in a hundred (`benches/instructions`).
 pub(crate) const SAMPLE_INTERVAL: u32 = 251;
@@ -99,6 +103,8 @@ pub(crate) struct Worker {
     searching: Cell<bool>,
     /// While the driver's wakers run: wake-ups go to the deque and notify nobody.
     dispatching: Cell<bool>,
+    /// Whether it has stolen from a deque since it last looked around in vain.
+    has_stolen: Cell<bool>,
     /// How many tasks the driver's wakers sent to the injector (guests only).
     sent_away: Cell<usize>,
     /// Whether the slot was given up inside `block_in_place`.
@@ -218,6 +224,7 @@ impl Worker {
             streak: Cell::new(0),
             searching: Cell::new(false),
             dispatching: Cell::new(false),
+            has_stolen: Cell::new(false),
             sent_away: Cell::new(0),
             retired: Cell::new(false),
             chore_in: Cell::new(chores.span),
@@ -562,6 +569,11 @@ impl Worker {
             self.searching.set(true);
         }
         let start = self.next_random() as usize % self.shared.slots.len();
+        let mut patience = if self.has_stolen.replace(false) {
+            LINGER
+        } else {
+            0
+        };
         loop {
             let mut contended = false;
             for victim in self.shared.slots.live_from(start) {
@@ -573,6 +585,7 @@ impl Worker {
                     Steal::Success(task) => {
                         bump(&self.own.counters.steals, 1);
                         bump(&self.own.counters.stolen, 1 + self.deque.len() as u64);
+                        self.has_stolen.set(true);
                         return Some(task);
                     }
                     Steal::Empty => {}
@@ -582,11 +595,27 @@ impl Worker {
             if let Some(task) = self.pop_injected_batch() {
                 return Some(task);
             }
-            if !contended {
+            if contended {
+                continue;
+            }
+            if patience == 0 || !self.may_linger() {
                 break;
             }
+            patience -= 1;
+            std::thread::yield_now();
         }
         self.steal_lifo(start)
+    }
+
+    /// Whether somebody else is awake who may push something, and nobody wants this thread to do something else.
+    fn may_linger(&self) -> bool {
+        let awake = self
+            .shared
+            .slots
+            .count_live()
+            .saturating_sub(self.shared.idle.parked());
+        // Relaxed: raised with an unpark, or found a little later.
+        awake > 1 && self.own().signal.load(Ordering::Relaxed) == 0
     }
 
     /// The last attempt: the LIFO slot of somebody who computes for long.
