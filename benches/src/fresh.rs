@@ -15,9 +15,8 @@ use std::time::Duration;
 use crate::Rt;
 use crate::process;
 use crate::questions::echo::place;
-use crate::questions::{Effort, Home, all};
+use crate::questions::{Effort, Home, all, growth};
 use crate::stats::median;
-use crate::table::WORKERS;
 
 /// The first argument of such a process.
 pub const FLAG: &str = "--child";
@@ -95,6 +94,7 @@ pub fn measure(
 pub fn run<R: Rt>(arguments: &[String]) -> ExitCode {
     let question = all::<R>()
         .into_iter()
+        .chain(growth::questions())
         .find(|question| question.name == arguments[0])
         .expect("the other end knows the questions");
     let effort = effort(&arguments[1]);
@@ -103,13 +103,10 @@ pub fn run<R: Rt>(arguments: &[String]) -> ExitCode {
         Effort::Smoke => LIMIT,
     };
     let limit = limit(R::NAME, &question.name, time);
-    let workers = if question.is_pinned {
+    if question.is_pinned {
         process::bind_to_cpu(place().0);
-        1
-    } else {
-        WORKERS
-    };
-    let rt = R::start(workers);
+    }
+    let rt = R::start(question.workers);
     let values = match (question.home, effort) {
         (Home::Shared, Effort::Full { .. }) => {
             (question.measure)(&rt, effort);

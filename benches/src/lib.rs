@@ -11,6 +11,8 @@
 //! - [`table`]: the interleaved comparison, `cargo bench --bench ratios` and `--bench report`.
 //! - [`paired`]: two contestants, two builds, or one runtime with and without rescue, in pairs with an interval:
 //!   `ratios -- --paired` and `cargo bench --bench rescue`.
+//! - [`floor`]: the echo server written by hand, and how far the others are from it, `cargo bench --bench floor`.
+//! - [`growth`]: the cost of an operation as there is more of everything, `cargo bench --bench growth`.
 //! - [`fresh`]: a measurement in a process of its own. [`options`]: what the command line asks for.
 //! - [`client`]: the load, in a process of its own, and the observer of an idle process.
 //! - [`row`], [`report`], [`picture`]: one figure of everybody and its verdicts; what is saved; what is drawn.
@@ -28,6 +30,7 @@ pub mod contestant;
 pub mod floor;
 pub mod fresh;
 pub mod go;
+pub mod growth;
 pub mod options;
 pub mod paired;
 pub mod picture;

@@ -10,6 +10,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+#[cfg(doc)]
+use crate::questions::http;
+
 /// A multi-threaded runtime, as the workloads see it.
 ///
 /// Functions without `self` are called inside a runtime, as a user's program calls them.
@@ -105,6 +108,13 @@ pub trait Rt: Clone + Send + Sync + 'static {
         stream: &mut Self::Stream,
         bytes: &[u8],
     ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Answers the HTTP requests of a connection with [`http::answer`]. A runtime whose streams cannot become hyper's
+    /// lacks the question `http`.
+    fn answer_http(stream: Self::Stream) -> impl Future<Output = ()> + Send {
+        drop(stream);
+        async { unreachable!("the question is lacking") }
+    }
 }
 
 /// Runs `future` as a task on a worker and returns its output.
@@ -139,6 +149,8 @@ where
 }
 
 /// Implements [`Rt`] for the runtime of a crate that has Tokio's names.
+///
+/// The streams need a method `into_hyper`, from a trait in scope, that makes them hyper's.
 ///
 /// `contestant!(Name, the_crate, "label")` defines the struct `Name`. With a function as fourth argument, which takes the
 /// crate's builder, it starts with other settings than the defaults.
@@ -255,6 +267,10 @@ macro_rules! contestant {
                 #[allow(unused_imports)]
                 use $krate::io::AsyncWriteExt;
                 stream.write_all(bytes).await
+            }
+
+            async fn answer_http(stream: Self::Stream) {
+                $crate::questions::http::answer(stream.into_hyper()).await;
             }
         }
     };

@@ -9,8 +9,34 @@ mod smol;
 pub(crate) use nio::Nio;
 pub(crate) use smol::Smol;
 
+use hyper_util::rt::TokioIo;
 use runtime_benches::contestant::Contestants;
 use runtime_benches::go::Go;
+
+/// How a stream becomes one of hyper's.
+trait IntoHyper {
+    /// What hyper reads and writes.
+    type Io;
+
+    fn into_hyper(self) -> Self::Io;
+}
+
+impl IntoHyper for runtime::net::TcpStream {
+    /// It is one.
+    type Io = Self;
+
+    fn into_hyper(self) -> Self {
+        self
+    }
+}
+
+impl IntoHyper for tokio::net::TcpStream {
+    type Io = TokioIo<Self>;
+
+    fn into_hyper(self) -> Self::Io {
+        TokioIo::new(self)
+    }
+}
 
 // Reports of slow polls are made as by default, but not printed into the table; whether a slow task is rescued is a
 // question of its own.

@@ -180,6 +180,8 @@ impl<F: Future + Unpin> Future for Timeout<F> {
 
 impl Rt for Nio {
     const NAME: &'static str = "nio";
+    // Its streams are not hyper's, and it names no adapter.
+    const LACKS: &'static [&'static str] = &["http"];
     type Join<T: Send + 'static> = nio::JoinHandle<T>;
     type JoinError = nio::JoinError;
     type Sleep = Here<nio::Sleep>;

@@ -70,6 +70,8 @@ impl Smol {
 
 impl Rt for Smol {
     const NAME: &'static str = "smol";
+    // Its streams are not hyper's, and it names no adapter.
+    const LACKS: &'static [&'static str] = &["http"];
     type Join<T: Send + 'static> = Join<T>;
     type JoinError = Infallible;
     type Sleep = Sleep;

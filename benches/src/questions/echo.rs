@@ -139,9 +139,13 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
         let question = Question::own(case.name, case.metrics(), move |rt: &R, effort: Effort| {
             case.drive(&Server::here(tcp::serve(rt, case.buffer())), effort)
         });
-        Question {
-            is_pinned: case.is_pinned,
-            ..question
+        match case.is_pinned {
+            true => Question {
+                workers: 1,
+                is_pinned: true,
+                ..question
+            },
+            false => question,
         }
     };
     CASES.into_iter().map(question).collect()

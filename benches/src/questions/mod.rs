@@ -5,8 +5,11 @@
 
 pub mod blocking;
 pub mod echo;
+pub mod echo_hogs;
+pub mod growth;
 pub mod guards;
 pub mod hogs;
+pub mod http;
 pub mod idle;
 pub mod memory;
 pub mod root;
@@ -20,6 +23,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::Rt;
+use crate::table::WORKERS;
 
 /// How much work a measurement does.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +151,9 @@ pub struct Question<R> {
     pub area: &'static str,
     /// Where it is measured.
     pub home: Home,
-    /// Whether its runtime has one worker, and its process [one CPU](echo::place).
+    /// How many workers its runtime has; at home in the table's process, as many as there.
+    pub workers: usize,
+    /// Whether its process has [one CPU](echo::place).
     pub is_pinned: bool,
     /// How many rounds are useful.
     pub rounds_at_most: usize,
@@ -185,6 +191,7 @@ impl<R> Question<R> {
             name: name.into(),
             area: "",
             home: Home::Shared,
+            workers: WORKERS,
             is_pinned: false,
             rounds_at_most: usize::MAX,
             metrics: metrics.into(),
@@ -205,7 +212,7 @@ impl<R> Question<R> {
     }
 }
 
-/// Lists every question, in the order of the table.
+/// Lists every question of the table, in its order.
 pub fn all<R: Rt>() -> Vec<Question<R>> {
     let areas = [
         ("spawn", spawn::questions()),
@@ -215,6 +222,8 @@ pub fn all<R: Rt>() -> Vec<Question<R>> {
         ("blocking", blocking::questions()),
         ("echo", echo::questions()),
         ("tcp", tcp::questions()),
+        ("http", http::questions()),
+        ("echo_hogs", echo_hogs::questions()),
         ("hogs", hogs::questions()),
         ("memory", memory::questions()),
         ("idle", idle::questions()),

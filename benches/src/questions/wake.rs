@@ -170,12 +170,17 @@ pub async fn round_trips<R: Rt>(trips: usize) -> Duration {
 
 /// Tasks that wake themselves [`YIELDS`] times each.
 pub fn yield_storm<R: Rt>(rt: &R, tasks: usize) -> Duration {
+    yields(rt, tasks, YIELDS)
+}
+
+/// Tasks that wake themselves `each` times.
+pub fn yields<R: Rt>(rt: &R, tasks: usize, each: usize) -> Duration {
     in_task(rt, async move {
         let start = Instant::now();
         let handles: Vec<_> = (0..tasks)
             .map(|_| {
-                R::spawn(async {
-                    for _ in 0..YIELDS {
+                R::spawn(async move {
+                    for _ in 0..each {
                         SelfWake::default().await;
                     }
                 })
