@@ -69,6 +69,27 @@ impl Ticks {
     }
 }
 
+/// A point in time that an entry waits for: nanoseconds since the clock was made, negative before that.
+///
+/// It gives back the very `Instant` that it was made of, in half the bytes, and its ticks for a multiplication. 292 years
+/// away or more is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Deadline(i64);
+
+impl Deadline {
+    /// What never comes.
+    pub(crate) const NEVER: Deadline = Deadline(i64::MAX);
+
+    /// Returns the first tick that is not before this.
+    #[inline]
+    pub(crate) fn ticks(self) -> Ticks {
+        match self {
+            Deadline::NEVER => Ticks::NEVER,
+            Deadline(nanos) => Ticks(nanos.max(0).cast_unsigned().div_ceil(NANOS_PER_TICK)),
+        }
+    }
+}
+
 /// Says whether a clock may be paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pausable {
@@ -246,6 +267,49 @@ impl Clock {
         }
     }
 
+    /// Returns the deadline at `instant`.
+    #[inline]
+    pub(crate) fn deadline_at(&self, instant: Instant) -> Deadline {
+        let nanos = match self.nanos(instant) {
+            Some(0) => {
+                let before = self.base.saturating_duration_since(instant);
+                i64::try_from(before.as_nanos()).map_or(i64::MIN, |nanos| -nanos)
+            }
+            Some(nanos) => i64::try_from(nanos).unwrap_or(i64::MAX),
+            None => i64::MAX,
+        };
+        Deadline(nanos)
+    }
+
+    /// Returns the deadline `duration` from now.
+    #[inline]
+    pub(crate) fn deadline_after(&self, duration: Duration) -> Deadline {
+        let nanos = || {
+            let more = nanos(duration)?;
+            i64::try_from(self.nanos(self.now())?.checked_add(more)?).ok()
+        };
+        nanos().map_or(Deadline::NEVER, Deadline)
+    }
+
+    /// Returns whether the clock shows `deadline` or later.
+    #[inline]
+    pub(crate) fn has_come(&self, deadline: Deadline) -> bool {
+        deadline != Deadline::NEVER && self.deadline_at(self.now()) >= deadline
+    }
+
+    /// Returns the instant of `deadline`, or `None` if it never comes.
+    pub(crate) fn instant_of(&self, deadline: Deadline) -> Option<Instant> {
+        if deadline == Deadline::NEVER {
+            return None;
+        }
+        let distance = Duration::from_nanos(deadline.0.unsigned_abs());
+        if deadline.0 < 0 {
+            self.base.checked_sub(distance)
+        } else {
+            self.base.checked_add(distance)
+        }
+    }
+
     /// Returns the first tick that is not before `deadline`: what to wait for.
     ///
     /// An instant more than 584 years after the clock was made gives [`Ticks::NEVER`].
@@ -274,12 +338,17 @@ impl Clock {
     /// hold them.
     #[inline]
     fn nanos(&self, instant: Instant) -> Option<u64> {
-        let since = instant.saturating_duration_since(self.base);
-        since
-            .as_secs()
-            .checked_mul(1_000_000_000)?
-            .checked_add(u64::from(since.subsec_nanos()))
+        nanos(instant.saturating_duration_since(self.base))
     }
+}
+
+/// Returns the nanoseconds of `duration`, `None` if a u64 cannot hold them.
+#[inline]
+fn nanos(duration: Duration) -> Option<u64> {
+    duration
+        .as_secs()
+        .checked_mul(1_000_000_000)?
+        .checked_add(u64::from(duration.subsec_nanos()))
 }
 
 impl fmt::Debug for Clock {
@@ -327,6 +396,38 @@ mod tests {
         assert_eq!(clock.ticks_after(clock.base + 10 * century), Ticks::NEVER);
         assert!(clock.ticks_before(clock.base + 10 * century) < Ticks::NEVER);
         assert_eq!(clock.instant(Ticks::NEVER), None);
+    }
+
+    #[test]
+    fn deadlines_give_their_instants_back() {
+        let clock = Clock::new(Pausable::No);
+        let year = Duration::from_secs(365 * 24 * 3600);
+        for distance in [Duration::ZERO, Duration::from_nanos(1), year, 291 * year] {
+            let later = clock.base + distance;
+            let deadline = clock.deadline_at(later);
+            assert_eq!(clock.instant_of(deadline), Some(later));
+            assert_eq!(deadline.ticks(), clock.ticks_after(later));
+        }
+        let distance = Duration::from_nanos(77);
+        let earlier = clock.base.checked_sub(distance).unwrap();
+        let deadline = clock.deadline_at(earlier);
+        assert_eq!(clock.instant_of(deadline), Some(earlier));
+        assert_eq!(deadline.ticks(), Ticks(0));
+        assert!(clock.has_come(deadline) && deadline < clock.deadline_at(clock.base));
+    }
+
+    #[test]
+    fn deadlines_out_of_range_never_come() {
+        let clock = Clock::new(Pausable::No);
+        let century = Duration::from_secs(100 * 365 * 24 * 3600);
+        assert_eq!(clock.deadline_at(clock.base + 3 * century), Deadline::NEVER);
+        for duration in [3 * century, 10 * century, Duration::MAX] {
+            assert_eq!(clock.deadline_after(duration), Deadline::NEVER);
+        }
+        assert!(clock.deadline_after(2 * century) < Deadline::NEVER);
+        assert!(!clock.has_come(Deadline::NEVER));
+        assert_eq!(Deadline::NEVER.ticks(), Ticks::NEVER);
+        assert_eq!(clock.instant_of(Deadline::NEVER), None);
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! entered something. So each kind of guard undoes what it did, and nothing else; guards for serving
 //! may even be dropped out of order.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
+use std::ptr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,13 +27,29 @@ thread_local! {
     static CONTEXT: RefCell<Context> = const {
         RefCell::new(Context { current: None, served: Vec::new() })
     };
+    /// The last of `Context::served`: the address of its timers, null if there is none, and the shard. Apart from the rest,
+    /// since what needs no destructor is read without a look whether that has run. The address is only compared, and
+    /// `served` keeps the timers there.
+    static SERVED: Cell<(*const Timers, usize)> = const { Cell::new((ptr::null(), 0)) };
 }
 
 impl Context {
-    /// Returns the shard of `timers` that this thread serves, and the handle for it.
-    fn served(&self, timers: &Arc<Timers>) -> Option<&(Handle, usize)> {
-        let served = self.served.last()?;
-        Arc::ptr_eq(served.0.timers(), timers).then_some(served)
+    /// Returns the handle to hand out: on a thread that serves a shard of the same timers, one on its own line.
+    #[inline]
+    fn handle(&self) -> Option<&Handle> {
+        let current = self.current.as_ref()?;
+        if served_shard(current.timers()).is_some() {
+            self.served.last().map(|(own, _)| own)
+        } else {
+            Some(current)
+        }
+    }
+
+    /// Notes in `SERVED` what is served now.
+    fn publish(&self) {
+        let served = self.served.last();
+        let served = served.map(|(own, shard)| (Arc::as_ptr(own.timers()), *shard));
+        SERVED.set(served.unwrap_or((ptr::null(), 0)));
     }
 }
 
@@ -69,11 +86,14 @@ pub struct ServeGuard {
 impl Drop for ServeGuard {
     fn drop(&mut self) {
         let left = CONTEXT.try_with(|c| {
-            let served = &mut c.borrow_mut().served;
-            let at = served
+            let mut context = c.borrow_mut();
+            let at = context
+                .served
                 .iter()
                 .rposition(|(own, _)| own.is_line_of(&self.own))?;
-            Some(served.remove(at))
+            let left = context.served.remove(at);
+            context.publish();
+            Some(left)
         });
         drop(left);
     }
@@ -83,14 +103,7 @@ impl Drop for ServeGuard {
 /// one that counts on this thread's own line.
 #[inline]
 pub(crate) fn current() -> Option<Handle> {
-    CONTEXT
-        .try_with(|c| {
-            let context = c.borrow();
-            let current = context.current.as_ref()?;
-            let own = context.served(current.timers());
-            Some(own.map_or(current, |(own, _)| own).clone())
-        })
-        .ok()?
+    CONTEXT.try_with(|c| c.borrow().handle().cloned()).ok()?
 }
 
 /// Returns the present by the clock of the current handle.
@@ -114,7 +127,11 @@ pub(crate) fn enter(handle: &Handle) -> EnterGuard {
 /// Notes that this thread serves `shard` of the timers of `handle`.
 pub(crate) fn serve(handle: &Handle, shard: usize) -> ServeGuard {
     let own = handle.on_a_line_of_its_own();
-    CONTEXT.with(|c| c.borrow_mut().served.push((own.clone(), shard)));
+    CONTEXT.with(|c| {
+        let mut context = c.borrow_mut();
+        context.served.push((own.clone(), shard));
+        context.publish();
+    });
     ServeGuard {
         own,
         _not_send: PhantomData,
@@ -124,7 +141,6 @@ pub(crate) fn serve(handle: &Handle, shard: usize) -> ServeGuard {
 /// Returns the shard of `timers` that this thread serves.
 #[inline]
 pub(crate) fn served_shard(timers: &Arc<Timers>) -> Option<usize> {
-    CONTEXT
-        .try_with(|c| Some(c.borrow().served(timers)?.1))
-        .ok()?
+    let (served, shard) = SERVED.get();
+    ptr::eq(served, Arc::as_ptr(timers)).then_some(shard)
 }

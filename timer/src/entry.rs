@@ -10,7 +10,7 @@ use std::fmt;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use crate::clock::Ticks;
+use crate::clock::Deadline;
 use crate::slab::Key;
 use crate::timer::{Handle, Look};
 
@@ -32,11 +32,14 @@ use crate::timer::{Handle, Look};
 pub struct Entry {
     /// The timers that it belongs to, for ever: also when it is polled inside another runtime.
     handle: Handle,
-    /// What it waits for; `None` never comes.
-    deadline: Option<Instant>,
+    /// What it waits for.
+    deadline: Deadline,
     /// Where it stands.
     state: State,
 }
+
+// What a sleep costs in the task that waits for it.
+const _: () = assert!(size_of::<Entry>() == 32);
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +50,7 @@ enum State {
     /// Not registered; the deadline may have passed.
     Unknown,
     /// Registered, and perhaps fired since.
-    Registered { shard: usize, key: Key },
+    Registered { shard: u16, key: Key },
     /// The deadline has passed.
     Elapsed,
 }
@@ -65,28 +68,26 @@ impl fmt::Display for Shutdown {
 impl std::error::Error for Shutdown {}
 
 impl Entry {
-    /// Creates an entry that waits for `deadline`; `None` never comes.
+    /// Creates an entry that waits for `deadline`; `None` never comes, nor does what is more than 292 years away.
     pub fn new(handle: Handle, deadline: Option<Instant>) -> Entry {
         Entry {
+            deadline: known(&handle, deadline),
             handle,
-            deadline,
             state: State::Unknown,
         }
     }
 
-    /// Creates an entry that waits until `duration` from now, or for ever if an `Instant` cannot hold
-    /// that.
+    /// Creates an entry that waits until `duration` from now, or for ever if that is more than 292 years.
     #[inline]
     pub fn after(handle: Handle, duration: Duration) -> Entry {
-        let deadline = handle.clock().now().checked_add(duration);
         let state = if duration.is_zero() {
             State::Unknown
         } else {
             State::Ahead
         };
         Entry {
+            deadline: handle.clock().deadline_after(duration),
             handle,
-            deadline,
             state,
         }
     }
@@ -98,7 +99,7 @@ impl Entry {
 
     /// Returns what the entry waits for; `None` never comes.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.handle.clock().instant_of(self.deadline)
     }
 
     /// Returns whether the deadline has passed.
@@ -107,14 +108,7 @@ impl Entry {
     }
 
     fn has_passed(&self) -> bool {
-        self.deadline
-            .is_some_and(|deadline| self.handle.clock().now() >= deadline)
-    }
-
-    fn ticks(&self) -> Ticks {
-        self.deadline.map_or(Ticks::NEVER, |deadline| {
-            self.handle.clock().ticks_after(deadline)
-        })
+        self.handle.clock().has_come(self.deadline)
     }
 
     /// Makes the entry wait for another deadline, whether or not the earlier one has passed.
@@ -122,18 +116,18 @@ impl Entry {
     /// A registered entry is registered anew, in the shard of this thread: the task that polled it
     /// last is woken at the new deadline without another poll.
     pub fn reset(&mut self, deadline: Option<Instant>) {
+        let deadline = known(&self.handle, deadline);
         let before = std::mem::replace(&mut self.deadline, deadline);
         let Some(waker) = self.cancel() else {
             return;
         };
         // One that moves back cannot have passed unless the earlier one has, and then the wheel is about to say so: most
         // resets need no clock.
-        let is_earlier = deadline.is_some_and(|now| before.is_none_or(|before| now < before));
-        if is_earlier && self.has_passed() {
+        if deadline < before && self.has_passed() {
             waker.wake();
             return;
         }
-        match self.handle.timers().insert(self.ticks(), waker) {
+        match self.handle.timers().insert(self.deadline.ticks(), waker) {
             Ok((shard, key)) => self.state = State::Registered { shard, key },
             // Closed: let the task find out.
             Err(waker) => waker.wake(),
@@ -185,7 +179,7 @@ impl Entry {
             State::Unknown | State::Ahead => {
                 // Cloned before the lock is taken: a waker is user code.
                 let waker = cx.waker().clone();
-                match self.handle.timers().insert(self.ticks(), waker) {
+                match self.handle.timers().insert(self.deadline.ticks(), waker) {
                     Ok((shard, key)) => {
                         self.state = State::Registered { shard, key };
                         return Poll::Pending;
@@ -220,7 +214,13 @@ impl Entry {
     }
 }
 
+/// Returns the deadline for what callers name by an instant.
+fn known(handle: &Handle, deadline: Option<Instant>) -> Deadline {
+    deadline.map_or(Deadline::NEVER, |at| handle.clock().deadline_at(at))
+}
+
 impl Drop for Entry {
+    #[inline]
     fn drop(&mut self) {
         drop(self.cancel());
     }
@@ -229,7 +229,7 @@ impl Drop for Entry {
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
-            .field("deadline", &self.deadline)
+            .field("deadline", &self.deadline())
             .field("state", &self.state)
             .finish_non_exhaustive()
     }

@@ -11,7 +11,7 @@
 //! SOSP 1987): 6 levels of 64 buckets. A bucket of level 0 spans one tick of 1/64 ms (15.6 µs), one
 //! of level 1 spans 64 ticks (1 ms), and so on: level 5 reaches 2^36 ticks, 12 days. Deadlines
 //! further away wait in a list of their own that is looked through once every 12 days, and
-//! deadlines beyond 584 years, or beyond what an `Instant` can hold, never come.
+//! deadlines more than 292 years away never come.
 //!
 //! A deadline is rounded *up* to a whole tick and the present is rounded *down*: a timer never
 //! fires early, and the wheel adds less than two ticks to its lateness. Inserting and cancelling
@@ -30,7 +30,7 @@
 //! | file | what |
 //! |---|---|
 //! | `clock.rs` | [`Ticks`], and the [`Clock`] that tests can pause: the only file that reads time |
-//! | `level.rs` | one level: 64 buckets and a bitmap; the linked list that a bucket is |
+//! | `level.rs` | the levels of 64 buckets and their bitmaps; the linked list that a bucket is |
 //! | `slab.rs` | where the timers of a wheel live, in pages that are given back |
 //! | `wheel.rs` | the [`Wheel`]: insert, remove, next deadline, advance |
 //! | `timer.rs` | [`Handle`]: the shards, their locks, firing; the protocol with parking threads |

@@ -3,7 +3,7 @@
 #[cfg(not(rt_loom))]
 mod primitives {
     pub(crate) use parking_lot::Mutex;
-    pub(crate) use std::sync::atomic::{AtomicU64, fence};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, fence};
 
     /// A planted bug: never there outside of models.
     #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ mod primitives {
 
 #[cfg(rt_loom)]
 mod primitives {
-    pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, fence};
 
     /// A planted bug: there if the environment says `RT_BUG=name`.
     #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ mod primitives {
     }
 }
 
-pub(crate) use primitives::{AtomicU64, Bug, Mutex, fence};
+pub(crate) use primitives::{AtomicBool, AtomicU64, Bug, Mutex, fence};
 
 /// Bugs to be planted, to see that the models catch them; each by `RT_BUG=name`.
 pub(crate) mod bugs {
@@ -70,4 +70,6 @@ pub(crate) mod bugs {
     pub(crate) const NO_REGISTERING_FENCE: Bug = Bug::named("timer_registering_fence");
     /// Registering does not look whether the shard is closed.
     pub(crate) const NO_CLOSED_CHECK: Bug = Bug::named("timer_closed_check");
+    /// `next` is brought up to date after the lock was given up.
+    pub(crate) const REFRESH_UNLOCKED: Bug = Bug::named("timer_refresh_unlocked");
 }

@@ -5,7 +5,7 @@
 //! registers in its own shard, looks at `next` between polls, and sleeps no longer than until `next`.
 //!
 //! - P1: `next` is never later than the earliest deadline in the wheel, except under the lock.
-//!   It may be earlier, when what had that deadline was removed meanwhile.
+//!   It may be earlier, when what had that deadline was removed meanwhile; then the shard is *stale*.
 //!
 //! # Registering
 //!
@@ -13,6 +13,10 @@
 //!
 //! 1. Lock the shard. If it is closed, fail.
 //! 2. Insert. If the deadline is earlier than `next`, store it there. Unlock.
+//!
+//! Removing what had the next deadline makes the shard stale and leaves `next`: whoever asks for it ([`Handle::next`]) brings it
+//! up to date first, so that a timeout that never comes costs one look for the next deadline before a thread sleeps, and not one
+//! for each future.
 //!
 //! Nobody needs to be told: the thread that sleeps by `next` is this one, and it is awake.
 //!
@@ -78,7 +82,7 @@ use crate::clock::{Clock, Ticks};
 use crate::context::{self, EnterGuard, ServeGuard};
 use crate::metrics::{Lateness, Metrics};
 use crate::slab::Key;
-use crate::sync::{AtomicU64, Mutex, bugs, fence};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, bugs, fence};
 use crate::wheel::{Progress, Wheel};
 
 /// Charges one ready operation to the task's cooperative budget; when that is spent, wakes the task
@@ -104,6 +108,9 @@ const MANY: u64 = 8;
 
 /// How long a coalescing shard's thread sleeps at least.
 const COALESCED: Duration = Duration::from_micros(500);
+
+/// How many shards there may be: an entry has 16 bits to remember its own.
+const SHARD_LIMIT: usize = 1 << 16;
 
 /// How the timers reach the threads that serve them.
 pub trait Rouse: Send + Sync {
@@ -168,6 +175,8 @@ pub(crate) struct Timers {
 struct Shard {
     /// The published next deadline, `Ticks::NEVER` if there is none (P1). Written under the lock.
     next: AtomicU64,
+    /// Whether `next` may be too early (P1). Written under the lock.
+    is_stale: AtomicBool,
     /// Until this tick, parks are at least `COALESCED` long. Written under the lock by `fire`.
     many_until: AtomicU64,
     /// The rest. Taken by the serving thread to register, cancel and fire; seldom by others.
@@ -205,10 +214,15 @@ impl Handle {
     /// Creates the timers of a runtime: `shards` of them (at least one), and their clock.
     ///
     /// `charge` is called whenever a wait is over, before its future completes.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are to be more than 65,536 shards.
     pub fn new(shards: usize, clock: Clock, charge: Charge) -> Handle {
         let shard = || {
             CachePadded::new(Shard {
                 next: AtomicU64::new(Ticks::NEVER.0),
+                is_stale: AtomicBool::new(false),
                 many_until: AtomicU64::new(0),
                 core: Mutex::new(Core {
                     wheel: Wheel::new(),
@@ -220,6 +234,10 @@ impl Handle {
                 }),
             })
         };
+        assert!(
+            shards <= SHARD_LIMIT,
+            "{shards} shards are more than a timer can name"
+        );
         Handle::over(Arc::new(Timers {
             clock,
             charge,
@@ -334,10 +352,10 @@ impl Handle {
         }
     }
 
-    /// Returns the next deadline of `shard`, as published.
+    /// Returns the next deadline of `shard`. Takes the lock only if the timer that had it was cancelled.
     #[inline]
     pub fn next(&self, shard: usize) -> Option<Instant> {
-        let next = self.line.timers.shards[shard].next();
+        let next = self.line.timers.shards[shard].fresh_next();
         if next == Ticks::NEVER {
             return None;
         }
@@ -384,7 +402,9 @@ impl Handle {
         // which leaves a shard, as in `park_timeout`.
         fence(SeqCst);
         let shards = self.line.timers.shards.iter().enumerate();
-        let (shard, next) = shards.map(|(i, s)| (i, s.next())).min_by_key(|&(_, n)| n)?;
+        let (shard, next) = shards
+            .map(|(i, s)| (i, s.fresh_next()))
+            .min_by_key(|&(_, n)| n)?;
         Some((shard, self.clock().instant(next)?))
     }
 
@@ -472,10 +492,34 @@ impl Shard {
         Ticks(self.next.load(Relaxed))
     }
 
-    /// Publishes the wheel's next deadline.
+    /// Returns `next`, brought up to date if it is stale.
     #[inline]
+    fn fresh_next(&self) -> Ticks {
+        // Relaxed: as `next`. Not to see the flag is to see `next` as it was earlier.
+        if self.is_stale.load(Relaxed) {
+            self.refresh();
+        }
+        self.next()
+    }
+
+    /// Brings `next` up to date: under the lock, lest a registration that lowers it meanwhile be overwritten.
+    #[cold]
+    fn refresh(&self) {
+        let core = self.core.lock();
+        if bugs::REFRESH_UNLOCKED.is_on() {
+            let next = core.wheel.next_deadline().unwrap_or(Ticks::NEVER);
+            drop(core);
+            self.next.store(next.0, Relaxed);
+            return self.is_stale.store(false, Relaxed);
+        }
+        self.publish(&core);
+    }
+
+    /// Publishes the wheel's next deadline.
     fn publish(&self, core: &Core) {
         let next = core.wheel.next_deadline().unwrap_or(Ticks::NEVER);
+        // Relaxed: written under the lock; see `fresh_next`.
+        self.is_stale.store(false, Relaxed);
         // Relaxed: written under the lock, and this makes it later or leaves it: who reads the
         // earlier value wakes up for nothing.
         self.next.store(next.0, Relaxed);
@@ -509,11 +553,16 @@ impl Timers {
         self: &Arc<Self>,
         deadline: Ticks,
         waker: Waker,
-    ) -> Result<(usize, Key), Waker> {
+    ) -> Result<(u16, Key), Waker> {
         if let Some(shard) = context::served_shard(self) {
             let (key, _) = self.insert_in(shard, deadline, waker)?;
-            return Ok((shard, key));
+            return Ok((shard as u16, key));
         }
+        self.insert_from_outside(deadline, waker)
+    }
+
+    #[inline(never)]
+    fn insert_from_outside(&self, deadline: Ticks, waker: Waker) -> Result<(u16, Key), Waker> {
         let rouse = self.rouse.get();
         let shard = rouse.map_or(0, |rouse| rouse.outside_shard() % self.shards.len());
         let (key, is_earlier) = self.insert_in(shard, deadline, waker)?;
@@ -527,7 +576,7 @@ impl Timers {
                 rouse.earlier(shard);
             }
         }
-        Ok((shard, key))
+        Ok((shard as u16, key))
     }
 
     /// Registering, steps 1 and 2; also says whether this made the next deadline earlier.
@@ -549,21 +598,21 @@ impl Timers {
 
     /// Cancels a timer; returns its waker, to be dropped now that no lock is held.
     #[inline]
-    pub(crate) fn remove(&self, shard: usize, key: Key) -> Option<Waker> {
-        let shard = &self.shards[shard];
+    pub(crate) fn remove(&self, shard: u16, key: Key) -> Option<Waker> {
+        let shard = &self.shards[usize::from(shard)];
         let mut core = shard.core.lock();
         let (deadline, waker) = core.wheel.remove(key)?;
-        // If this may have been the earliest, say what is now, lest the thread wake up for nothing.
         if deadline <= shard.next() {
-            shard.publish(&core);
+            // Relaxed: see `fresh_next`.
+            shard.is_stale.store(true, Relaxed);
         }
         Some(waker)
     }
 
     /// Finds out whether a timer still waits, for `waker`.
     #[inline]
-    pub(crate) fn look(&self, shard: usize, key: Key, waker: &Waker) -> Look {
-        let mut core = self.shards[shard].core.lock();
+    pub(crate) fn look(&self, shard: u16, key: Key, waker: &Waker) -> Look {
+        let mut core = self.shards[usize::from(shard)].core.lock();
         match core.wheel.waker_mut(key) {
             Some(known) if known.will_wake(waker) => Look::Waiting,
             Some(_) => Look::OtherWaker,
@@ -575,8 +624,8 @@ impl Timers {
 
     /// Makes a timer wake `waker`; returns whichever waker is left over, and whether the timer still
     /// waits.
-    pub(crate) fn set_waker(&self, shard: usize, key: Key, waker: Waker) -> (Waker, Look) {
-        let mut core = self.shards[shard].core.lock();
+    pub(crate) fn set_waker(&self, shard: u16, key: Key, waker: Waker) -> (Waker, Look) {
+        let mut core = self.shards[usize::from(shard)].core.lock();
         match core.wheel.waker_mut(key) {
             Some(known) => (std::mem::replace(known, waker), Look::Waiting),
             None => {

@@ -33,12 +33,10 @@
 use std::task::Waker;
 
 use crate::clock::Ticks;
-use crate::level::{BUCKETS, Level, List};
-use crate::slab::{Bucket, Key, Slab};
+use crate::level::{Bucket, Buckets, DIGIT_BITS, LEVELS};
+use crate::slab::{Key, Slab};
 
-/// Six levels of 2^6 buckets: 2^36 ticks.
-const LEVELS: usize = 6;
-const DIGIT_BITS: u32 = BUCKETS.trailing_zeros();
+/// The levels reach 2^36 ticks.
 const RANGE_BITS: u32 = LEVELS as u32 * DIGIT_BITS;
 
 /// `next_deadline` reads the deadlines of a bucket of up to this many timers. So a few timers never
@@ -72,14 +70,10 @@ pub struct Wheel {
     now: Ticks,
     /// The bucket being emptied, which began when the hand came here; `None` between advances.
     open: Option<Bucket>,
-    /// The rings, shortest spans first.
-    levels: [Level; LEVELS],
-    /// Timers beyond the range: those that wait, and while that list is open those put back.
-    far: [List; 2],
-    /// Which far list takes new timers.
+    /// Which far list takes new timers; the other one holds timers only while it is open.
     far_turn: u8,
-    /// Timers that are never due.
-    never: List,
+    /// The levels, shortest spans first; the far lists; and the timers that are never due.
+    buckets: Buckets,
     /// Where the timers live.
     slab: Slab,
 }
@@ -108,10 +102,8 @@ impl Wheel {
         Wheel {
             now: Ticks(0),
             open: None,
-            levels: std::array::from_fn(|_| Level::new()),
-            far: [List::EMPTY; 2],
             far_turn: 0,
-            never: List::EMPTY,
+            buckets: Buckets::new(),
             slab: Slab::new(),
         }
     }
@@ -138,8 +130,8 @@ impl Wheel {
     pub fn insert(&mut self, deadline: Ticks, waker: Waker) -> Key {
         let deadline = deadline.max(Ticks(self.now.0 + 1));
         let bucket = self.bucket_of(deadline);
-        let key = self.slab.insert(deadline, bucket, waker);
-        self.link(key.index, bucket);
+        let key = self.slab.insert(deadline, waker);
+        self.buckets.push_back(bucket, &mut self.slab, key.index());
         key
     }
 
@@ -149,11 +141,12 @@ impl Wheel {
     pub fn remove(&mut self, key: Key) -> Option<(Ticks, Waker)> {
         let index = self.slab.find(key)?;
         let deadline = self.slab.node(index).deadline;
-        self.unlink(index);
+        self.buckets.unlink(&mut self.slab, index);
         Some((deadline, self.slab.remove(index)))
     }
 
     /// Returns the waker of a timer, or `None` if the timer has been fired or removed.
+    #[inline]
     pub fn waker_mut(&mut self, key: Key) -> Option<&mut Waker> {
         let index = self.slab.find(key)?;
         Some(self.slab.waker_mut(index))
@@ -169,11 +162,11 @@ impl Wheel {
             return Some(self.now);
         }
         let (begin, bucket) = self.first_bucket()?;
-        if let Bucket::Ring { level: 0, .. } = bucket {
+        if bucket.is_lowest() {
             return Some(begin);
         }
         let mut earliest = Ticks::NEVER;
-        for (count, index) in self.list(bucket).iter(&self.slab).enumerate() {
+        for (count, index) in self.buckets.iter(bucket, &self.slab).enumerate() {
             if count == SHORT_LIST {
                 return Some(begin);
             }
@@ -195,16 +188,17 @@ impl Wheel {
                     return Progress::Unfinished;
                 }
                 left -= 1;
-                self.unlink(index);
-                self.link(index, self.bucket_of(deadline));
+                let bucket = self.bucket_of(deadline);
+                self.buckets.unlink(&mut self.slab, index);
+                self.buckets.push_back(bucket, &mut self.slab, index);
             }
             self.open = None;
             match self.first_bucket() {
                 Some((begin, bucket)) if begin <= now => {
                     self.now = begin;
                     self.open = Some(bucket);
-                    if let Bucket::Far(turn) = bucket {
-                        self.far_turn = 1 - turn;
+                    if bucket == Bucket::far(self.far_turn) {
+                        self.far_turn = 1 - self.far_turn;
                     }
                 }
                 _ => {
@@ -222,7 +216,7 @@ impl Wheel {
         let deadline = self.slab.node(index).deadline;
         (deadline <= self.now).then(|| {
             debug_assert_eq!(deadline, self.now, "the hand stops at each deadline");
-            self.unlink(index);
+            self.buckets.unlink(&mut self.slab, index);
             self.slab.remove(index)
         })
     }
@@ -236,33 +230,33 @@ impl Wheel {
     /// Takes any timer, and returns its waker: empties the wheel without regard to time.
     pub fn pop_any(&mut self) -> Option<Waker> {
         let open = self.open_front();
-        let first = || self.list(self.first_bucket()?.1).front();
-        let index = open.or_else(first).or_else(|| self.never.front())?;
-        self.unlink(index);
+        let first = || self.buckets.front(self.first_bucket()?.1);
+        let index = open
+            .or_else(first)
+            .or_else(|| self.buckets.front(Bucket::NEVER))?;
+        self.buckets.unlink(&mut self.slab, index);
         Some(self.slab.remove(index))
     }
 
     /// Returns the first timer of the open bucket.
+    #[inline]
     fn open_front(&self) -> Option<u32> {
-        self.list(self.open?).front()
+        self.buckets.front(self.open?)
     }
 
     /// Returns the bucket in which the next timers are, and when it begins (W1).
     #[inline]
     fn first_bucket(&self) -> Option<(Ticks, Bucket)> {
-        for (level, ring) in self.levels.iter().enumerate() {
-            if let Some(position) = ring.first() {
-                let level = level as u8;
-                let shift = DIGIT_BITS * u32::from(level);
-                let higher = self.now.0 >> shift >> DIGIT_BITS << DIGIT_BITS;
-                let begin = Ticks((higher | u64::from(position)) << shift);
-                return Some((begin, Bucket::Ring { level, position }));
-            }
+        if let Some((level, position)) = self.buckets.first() {
+            let shift = DIGIT_BITS * level;
+            let higher = self.now.0 >> shift >> DIGIT_BITS << DIGIT_BITS;
+            let begin = Ticks((higher | u64::from(position)) << shift);
+            return Some((begin, Bucket::ring(level, position)));
         }
         // The other far list is empty: timers are in it only while it is open, and then this is
         // not asked.
-        let far = Bucket::Far(self.far_turn);
-        self.list(far).front()?;
+        let far = Bucket::far(self.far_turn);
+        self.buckets.front(far)?;
         Some((Ticks(((self.now.0 >> RANGE_BITS) + 1) << RANGE_BITS), far))
     }
 
@@ -277,51 +271,13 @@ impl Wheel {
         let differing = deadline.0 ^ self.now.0;
         if differing >> RANGE_BITS != 0 {
             if deadline == Ticks::NEVER {
-                return Bucket::Never;
+                return Bucket::NEVER;
             }
-            return Bucket::Far(self.far_turn);
+            return Bucket::far(self.far_turn);
         }
         let level = differing.ilog2() / DIGIT_BITS;
         let digit = deadline.0 >> (level * DIGIT_BITS);
-        Bucket::Ring {
-            level: level as u8,
-            position: (digit % BUCKETS as u64) as u8,
-        }
-    }
-
-    fn list(&self, bucket: Bucket) -> List {
-        match bucket {
-            Bucket::Ring { level, position } => self.levels[usize::from(level)].bucket(position),
-            Bucket::Far(turn) => self.far[usize::from(turn)],
-            Bucket::Never => self.never,
-        }
-    }
-
-    /// Puts a timer that is in no list into `bucket`.
-    #[inline]
-    fn link(&mut self, index: u32, bucket: Bucket) {
-        let slab = &mut self.slab;
-        slab.node_mut(index).bucket = bucket;
-        match bucket {
-            Bucket::Ring { level, position } => {
-                self.levels[usize::from(level)].push_back(position, slab, index);
-            }
-            Bucket::Far(turn) => self.far[usize::from(turn)].push_back(slab, index),
-            Bucket::Never => self.never.push_back(slab, index),
-        }
-    }
-
-    /// Takes a timer out of the list that it is in.
-    #[inline]
-    fn unlink(&mut self, index: u32) {
-        let slab = &mut self.slab;
-        match slab.node(index).bucket {
-            Bucket::Ring { level, position } => {
-                self.levels[usize::from(level)].unlink(position, slab, index);
-            }
-            Bucket::Far(turn) => self.far[usize::from(turn)].unlink(slab, index),
-            Bucket::Never => self.never.unlink(slab, index),
-        }
+        Bucket::ring(level, digit as u32 % (1 << DIGIT_BITS))
     }
 }
 

@@ -15,7 +15,7 @@
 //! per millisecond takes them in groups, up to 500 µs late. While all workers are busy, a separate
 //! thread looks after their timers about once a millisecond.
 //!
-//! A deadline may be arbitrarily far away. One that an [`Instant`] cannot hold, as after
+//! A deadline may be arbitrarily far away. One that is more than 292 years away, as after
 //! `sleep(Duration::MAX)`, never comes.
 //!
 //! # Where this differs from Tokio

@@ -209,3 +209,26 @@ fn loom_registering_against_firing() {
         drop((entry, later));
     });
 }
+
+#[test]
+fn loom_registering_against_refreshing() {
+    ::loom::model(|| {
+        let handle = timers();
+        let count = Count::new();
+        let mut cancelled = Entry::after(handle.clone(), Duration::from_millis(1));
+        assert!(poll(&mut cancelled, &count).is_pending());
+        // From here on the shard is stale.
+        drop(cancelled);
+        let parker = thread::spawn({
+            let handle = handle.clone();
+            move || handle.park_timeout(0, handle.clock().now())
+        });
+        let mut entry = Entry::after(handle.clone(), Duration::from_millis(2));
+        assert!(poll(&mut entry, &count).is_pending());
+        let seen = parker.join().unwrap();
+        // Nothing, or the new deadline, or the old one if nobody has brought it up to date yet.
+        assert!(seen.is_none_or(|timeout| !timeout.is_zero()));
+        let next = handle.next(0).expect("a timer is registered");
+        assert_eq!(Some(next), entry.deadline());
+    });
+}
