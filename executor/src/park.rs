@@ -166,10 +166,10 @@ impl Parker {
         self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED
     }
 
-    /// Sleeps on the futex until unparked or until `timeout` has passed.
-    pub fn sleep(&self, timeout: Option<Duration>) {
+    /// Sleeps on the futex until unparked or until `timeout` has passed; takes the token, and returns whether there was one.
+    pub fn sleep(&self, timeout: Option<Duration>) -> bool {
         if !self.begin(Sleep::Futex) {
-            return;
+            return true;
         }
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         // Ordering: Acquire pairs with the swap in `unpark`.
@@ -186,7 +186,7 @@ impl Parker {
                 }
             }
         }
-        self.finish();
+        self.finish()
     }
 
     /// Whether a thread sleeps here at this moment.

@@ -15,8 +15,15 @@
 //! `block_on` and nothing else. Then workers leave the duty to it. The first event that it must pass on to a worker ends that; so does its leaving,
 //! and the reactor thread when nobody has waited for a period.
 //!
+//! # Waking in time
+//!
+//! A thread that waits until a deadline is awake some 30 to 100 µs later, which is how long the kernel and a hypervisor take to
+//! wake a core that sleeps. So a wait for an exact deadline ends sooner than that, by the *lead*: about the least time that waking took
+//! lately, learned in each slot. When it takes even less for once, the thread waits a second time, for what is left; it never spins.
+//! KVM does the like for the timers of its guests (`lapic_timer_advance_ns`).
+//!
 //! **Cost.** Parking with nothing in the shard: no clock read; one swap for the duty, one system call. A deadline in the
-//! shard costs one clock read.
+//! shard costs two clock reads, and every tenth time or so a second wait.
 
 use crossbeam_utils::CachePadded;
 use executor::{Gathered, Park, Parker, Sleep, Unparked, WeakHandle};
@@ -36,6 +43,11 @@ use timer::ServeGuard;
 const LOOK_INTERVAL: Duration = Duration::from_micros(50);
 /// How late a timer of a live slot may be before the reactor thread fires it.
 const OVERDUE: Duration = Duration::from_micros(500);
+/// The same while the slot's thread sleeps: it wakes up by itself, at most half a millisecond later than it might (see the timers'
+/// coalescing). To be sooner would be to compete with it.
+const OVERDUE_ASLEEP: Duration = Duration::from_micros(1500);
+/// Waits end sooner than asked for by no more than this. Twice what waking takes here as a rule.
+const LEAD_LIMIT: Duration = Duration::from_micros(100);
 /// How many dispatches in a row must be for the future inside `block_on` alone before its thread does the waiting. A guess: a
 /// handful, so that a server's accept loop is not mistaken for a client.
 const FAVOUR_AFTER: u32 = 8;
@@ -92,6 +104,8 @@ pub(crate) struct Driver {
     parkers: Box<[Parker]>,
     /// What each slot's thread has gathered.
     batches: Box<[CachePadded<Mutex<Batch>>]>,
+    /// How long after its timeout each slot's thread is awake at best, in nanoseconds. Written by that thread.
+    leads: Box<[CachePadded<AtomicU32>]>,
     /// The slot whose thread waits for I/O, or `NOBODY`.
     in_driver: CachePadded<AtomicUsize>,
     /// The guest that is to wait for I/O, or `NOBODY`. A hint: a stale value costs a hand-over, or a wait of one period.
@@ -133,6 +147,7 @@ impl Driver {
             timer,
             parkers: (0..slots).map(|_| Parker::new()).collect(),
             batches: (0..slots).map(|_| batch()).collect(),
+            leads: (0..slots).map(|_| CachePadded::default()).collect(),
             in_driver: CachePadded::new(AtomicUsize::new(NOBODY)),
             favoured: CachePadded::new(AtomicUsize::new(NOBODY)),
             streak: AtomicU32::new(0),
@@ -218,12 +233,53 @@ impl Driver {
         self.in_driver.store(NOBODY, Ordering::Relaxed);
         let unparked = self.parkers[slot].finish();
         drop(duty);
-        // A wait that fails would fail again at once: sleep on the futex instead.
-        match waited.ok()? {
-            0 if unparked => Some(Turn::Unparked),
-            0 => Some(Turn::Nothing),
-            _ => Some(Turn::Events),
+        match waited {
+            Ok(1..) => Some(Turn::Events),
+            // Also after a wait that failed, as one that a signal interrupts: the token is taken.
+            _ if unparked => Some(Turn::Unparked),
+            Ok(0) => Some(Turn::Nothing),
+            // It would fail again at once: sleep on the futex instead.
+            Err(_) => None,
         }
+    }
+
+    /// Waits for I/O if that is for this thread to do, else on the futex.
+    fn wait(&self, slot: usize, timeout: Option<Duration>) -> Turn {
+        let turn = if self.may_wait(slot) {
+            self.turn(slot, timeout)
+        } else {
+            None
+        };
+        turn.unwrap_or_else(|| {
+            if self.parkers[slot].sleep(timeout) {
+                Turn::Unparked
+            } else {
+                Turn::Nothing
+            }
+        })
+    }
+
+    /// How much sooner than after `timeout` the thread of `slot` is to be woken, so as to be awake then.
+    fn lead(&self, slot: usize, timeout: Option<Duration>) -> Duration {
+        // Relaxed: written by the thread of the slot.
+        let lead = self.leads[slot].load(Ordering::Relaxed);
+        let lead = Duration::from_nanos(lead.into());
+        // A short wait would be taken up by waking twice.
+        if timeout.is_some_and(|timeout| timeout > 2 * lead) {
+            lead
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Learns that a wait of `slot` took `late` longer than asked for: follows the least at once, and more by an eighth, so
+    /// that about one wait in ten ends early.
+    fn learn_lead(&self, slot: usize, late: Duration) {
+        let late = late.min(LEAD_LIMIT).subsec_nanos();
+        // Relaxed: as in `lead`.
+        let lead = self.leads[slot].load(Ordering::Relaxed);
+        let next = lead.min(late) + late.saturating_sub(lead) / 8;
+        self.leads[slot].store(next, Ordering::Relaxed);
     }
 
     /// Parks under a paused clock: instead of sleeping until the next deadline, moves the clock there.
@@ -262,6 +318,15 @@ impl Driver {
     }
 }
 
+/// Which wait of a park.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// It may end early by the lead.
+    First,
+    /// It waits for what is left.
+    Second,
+}
+
 /// How a turn of the reactor ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -289,35 +354,51 @@ impl Park for Driver {
     }
 
     fn park(&self, slot: usize) -> Gathered {
-        let timeout = match self.timer.next(slot) {
-            None => None,
-            Some(_) if self.may_advance_clock() => return self.park_paused(slot),
-            Some(_) => {
-                let now = self.timer.clock().now();
-                let timeout = self.timer.park_timeout(slot, now);
-                if timeout == Some(Duration::ZERO) {
-                    return Gathered::Something;
-                }
-                if self.timer.clock().is_paused() {
-                    // The pool for blocking work is busy. It tells nobody when it is not: look again.
-                    Some(PAUSED_LOOK)
-                } else {
-                    timeout
-                }
-            }
-        };
-        let turn = if self.may_wait(slot) {
-            self.turn(slot, timeout)
-        } else {
-            None
-        };
-        match turn {
-            Some(Turn::Events) => return Gathered::Something,
-            Some(Turn::Unparked | Turn::Nothing) => {}
-            None => self.parkers[slot].sleep(timeout),
+        if self.timer.next(slot).is_some() && self.may_advance_clock() {
+            return self.park_paused(slot);
         }
-        let is_due = timeout.is_some() && self.timer.is_due(slot, self.timer.clock().now());
-        gathered(is_due)
+        let clock = self.timer.clock();
+        let mut lead = Duration::ZERO;
+        for pass in [Pass::First, Pass::Second] {
+            let Some(_) = self.timer.next(slot) else {
+                return gathered(self.wait(slot, None) == Turn::Events);
+            };
+            let now = clock.now();
+            let mut timeout = self.timer.park_timeout(slot, now);
+            if timeout == Some(Duration::ZERO) {
+                return Gathered::Something;
+            }
+            if clock.is_paused() {
+                // The pool for blocking work is busy. It tells nobody when it is not: look again.
+                timeout = Some(PAUSED_LOOK);
+            } else if pass == Pass::First && timeout == self.timer.until_next(slot, now) {
+                lead = self.lead(slot, timeout);
+                timeout = timeout.map(|timeout| timeout - lead);
+            }
+            let turn = self.wait(slot, timeout);
+            if turn == Turn::Events {
+                return Gathered::Something;
+            }
+            let woken = clock.now();
+            if turn == Turn::Unparked {
+                // The token is taken: to wait again would be to sleep over what it stands for.
+                return gathered(self.timer.is_due(slot, woken));
+            }
+            let late = timeout.and_then(|timeout| woken.checked_duration_since(now + timeout));
+            if let Some(late) = late
+                && pass == Pass::First
+            {
+                self.learn_lead(slot, late);
+            }
+            if self.timer.is_due(slot, woken) {
+                return Gathered::Something;
+            }
+            // Cut short, or there is nothing left to wait for.
+            if late.is_none() || lead.is_zero() {
+                break;
+            }
+        }
+        Gathered::Nothing
     }
 
     fn look(&self, slot: usize) -> Gathered {
@@ -513,12 +594,14 @@ impl Watch for Watchman {
         let mut deadline: Option<Instant> = None;
         for (shard, next) in self.deadlines(shards) {
             // A slot that sleeps or runs short polls serves its shard itself; it gets some grace.
-            let served_late = next
-                + if is_served(shard) {
-                    OVERDUE
-                } else {
-                    Duration::ZERO
-                };
+            let grace = if driver.parkers[shard].is_asleep() {
+                OVERDUE_ASLEEP
+            } else if is_served(shard) {
+                OVERDUE
+            } else {
+                Duration::ZERO
+            };
+            let served_late = next + grace;
             if served_late > now {
                 deadline = Some(deadline.map_or(served_late, |earliest| earliest.min(served_late)));
                 continue;
