@@ -3,6 +3,7 @@
 //! Each area has a picture of bars, and all rows that have a goal are in one picture of dots, the summary. Both show how many times
 //! as fast as the second contestant (Tokio) somebody is, on a logarithmic scale: a cost's ratio turned round, so that right is
 //! better everywhere. A tick across a row is the goal, where that is a ratio. An absolute goal is left to the table.
+//! What is too fast for the summary is an arrow at its edge.
 //!
 //! The text is written by hand: rectangles, circles, lines and words on a background of their own, with a second set of
 //! colours for readers whose system is dark.
@@ -13,7 +14,7 @@ use std::{fs, io};
 
 use crate::questions::{Better, Goal};
 use crate::report::Table;
-use crate::row::{Row, Standing, figure};
+use crate::row::{Column, Row, Standing};
 
 /// Width of a picture.
 const WIDTH: f64 = 960.0;
@@ -21,6 +22,10 @@ const WIDTH: f64 = 960.0;
 const LEFT: f64 = 230.0;
 /// Where it ends; what stands behind it has this much room.
 const RIGHT: f64 = 760.0;
+/// The slowest and the fastest that the summary has room for.
+const LIMITS: (f64, f64) = (0.1, 25.0);
+/// The area that the summary leaves out: it has too many rows.
+const APART: &str = "hogs";
 
 /// Writes the table, the picture of each area, and the summary to a folder, which is made if need be.
 ///
@@ -44,7 +49,9 @@ pub fn save(table: &Table, folder: &Path, name: &str) -> io::Result<()> {
         }
     }
     let rows = table.rows.iter().filter(|row| is_drawable(row));
-    let rows: Vec<&Row> = rows.filter(|row| row.is_met().is_some()).collect();
+    let rows: Vec<&Row> = rows
+        .filter(|row| row.is_met().is_some() && row.area != APART)
+        .collect();
     fs::write(folder.join("summary.svg"), dots(table, &rows))
 }
 
@@ -55,16 +62,14 @@ fn is_drawable(row: &Row) -> bool {
         .is_some_and(|ours| speed(row, &ours.name).is_some())
 }
 
-/// How many times as fast as the second contestant somebody is.
+/// How many times as fast as the second contestant somebody is. What was waited for in vain counts as the time that was waited.
 fn speed(row: &Row, name: &str) -> Option<f64> {
-    let median = |name: &str| {
-        let mut columns = row.columns.iter();
-        columns
-            .find(|column| column.name == name)
-            .map(|column| column.median())
-    };
-    let own = median(name)?;
-    let peer = row.columns.get(1)?.median();
+    let patient = |column: &Column| column.median().min(row.metric.patience);
+    let own = row.columns.iter().find(|column| column.name == name);
+    let own = own
+        .filter(|column| !column.median().is_nan())
+        .map(patient)?;
+    let peer = row.columns.get(1).map(patient)?;
     let speed = match row.metric.better() {
         Better::Lower => peer / own,
         Better::Higher => own / peer,
@@ -88,8 +93,8 @@ struct Scale {
 }
 
 impl Scale {
-    /// Holds all speeds and goals of these rows.
-    fn new(table: &Table, rows: &[&Row]) -> Self {
+    /// Holds the speeds and goals of these rows, as far as they are within the limits.
+    fn new(table: &Table, rows: &[&Row], limits: (f64, f64)) -> Self {
         let names = table.contestants();
         let speeds = rows.iter().flat_map(|row| {
             let speeds = names.iter().filter_map(|name| speed(row, name));
@@ -99,12 +104,14 @@ impl Scale {
             (low.min(speed), high.max(speed))
         });
         Self {
-            ends: (low / 1.08, high * 1.08),
+            ends: (limits.0.max(low / 1.08), limits.1.min(high * 1.08)),
         }
     }
 
+    /// Where a speed is; what is beyond the limits, at the edge.
     fn x(&self, speed: f64) -> f64 {
         let (low, high) = self.ends;
+        let speed = speed.clamp(low, high);
         LEFT + (RIGHT - LEFT) * (speed / low).ln() / (high / low).ln()
     }
 
@@ -144,7 +151,7 @@ fn head(table: &Table, title: &str, subtitle: &str, height: f64) -> String {
         let _ = writeln!(
             set,
             ".paper{{fill:{paper};stroke:{line}}}text{{fill:{ink}}}.soft{{fill:{soft}}}\
-             .grid{{stroke:{line}}}.one{{stroke:{soft}}}.goal{{stroke:{ink}}}"
+             .grid{{stroke:{line}}}.one{{stroke:{soft}}}.goal{{stroke:{ink}}}.halo{{stroke:{paper}}}"
         );
     }
     for (at, (light, dark)) in COLOURS.iter().enumerate() {
@@ -156,7 +163,7 @@ fn head(table: &Table, title: &str, subtitle: &str, height: f64) -> String {
         svg,
         "text{{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif}}\
          .title{{font-size:17px;font-weight:600}}.right{{text-anchor:end}}.middle{{text-anchor:middle}}\
-         .bold{{font-weight:600}}.small{{font-size:11px}}.goal{{stroke-width:1.5}}\n{light}\
+         .bold{{font-weight:600}}.small{{font-size:11px}}.goal{{stroke-width:2}}.halo{{paint-order:stroke;stroke-width:3}}\n{light}\
          @media (prefers-color-scheme:dark){{\n{dark}}}\n</style>\n\
          <rect class=\"paper\" x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"8\"/>\n\
          <text class=\"title\" x=\"24\" y=\"34\">{title}</text>\n<text class=\"soft\" x=\"24\" y=\"54\">{subtitle}</text>",
@@ -225,7 +232,7 @@ fn bars(table: &Table, area: &str, rows: &[&Row]) -> String {
     const BAR: f64 = 13.0;
     const GAP: f64 = 12.0;
     const TOP: f64 = 96.0;
-    let scale = Scale::new(table, rows);
+    let scale = Scale::new(table, rows, (0.0, f64::INFINITY));
     let names = table.contestants();
     let own = |row: &Row| {
         names
@@ -243,7 +250,6 @@ fn bars(table: &Table, area: &str, rows: &[&Row]) -> String {
     svg += &grid(&scale, TOP - 6.0, bottom);
     let mut y = TOP;
     for row in rows {
-        let from = y;
         let _ = writeln!(
             svg,
             "<text class=\"right bold\" x=\"{}\" y=\"{:.1}\">{}</text>\
@@ -265,19 +271,24 @@ fn bars(table: &Table, area: &str, rows: &[&Row]) -> String {
             let value = column.map_or(f64::NAN, |column| column.median());
             let _ = writeln!(
                 svg,
-                "<rect class=\"c{at}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{}\"/>\
-                 <text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{name} {}</text>",
+                "<rect class=\"c{at}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{}\"/>",
                 left - 1.0,
                 y + 1.0,
                 right - left + 2.0,
                 BAR - 2.0,
+            );
+            if at == 0 {
+                svg += &goal_line(&scale, row, y - 2.0, y + BAR + 1.0);
+            }
+            let _ = writeln!(
+                svg,
+                "<text class=\"small halo\" x=\"{:.1}\" y=\"{:.1}\">{name} {}</text>",
                 right + 6.0,
                 y + BAR - 3.0,
-                figure(value),
+                escape(&row.figure(value)),
             );
             y += BAR;
         }
-        svg += &goal_line(&scale, row, from, y);
         y += GAP;
     }
     svg + &foot(table, height)
@@ -297,13 +308,14 @@ fn goal_line(scale: &Scale, row: &Row, from: f64, to: f64) -> String {
 fn dots(table: &Table, rows: &[&Row]) -> String {
     const LINE: f64 = 19.0;
     const TOP: f64 = 104.0;
-    let scale = Scale::new(table, rows);
+    let scale = Scale::new(table, rows, LIMITS);
     let names = table.contestants();
     let bottom = TOP + LINE * rows.len() as f64;
     let height = bottom + 54.0;
     let peer = names.get(1).copied().unwrap_or("peer");
     let subtitle = format!(
-        "Times as fast as {peer}, right is better; logarithmic. Every figure that has a goal."
+        "Times as fast as {peer}, right is better; logarithmic. {} figures that have a goal; an arrow is further right.",
+        rows.len()
     );
     let mut svg = head(table, "The runtime beside its peers", &subtitle, height);
     let _ = writeln!(
@@ -337,10 +349,22 @@ fn dots(table: &Table, rows: &[&Row]) -> String {
         for (at, name) in names.iter().enumerate().rev() {
             if let Some(speed) = speed(row, name) {
                 let size = if at == 0 { 5.5 } else { 4.0 };
+                let x = scale.x(speed);
+                if speed > scale.ends.1 {
+                    // An arrow: it is further to the right than there is room.
+                    let _ = writeln!(
+                        svg,
+                        "<path class=\"c{at}\" d=\"M{:.1} {:.1}l{2} {size}l-{2} {size}z\"><title>{name}: {speed:.0}×</title></path>",
+                        x - size,
+                        middle - size,
+                        2.0 * size
+                    );
+                    continue;
+                }
                 let _ = writeln!(
                     svg,
                     "<circle class=\"c{at}\" cx=\"{:.1}\" cy=\"{middle:.1}\" r=\"{size}\"><title>{name}: {speed:.2}×</title></circle>",
-                    scale.x(speed)
+                    x
                 );
             }
         }
@@ -370,7 +394,6 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::questions::metric;
-    use crate::row::Column;
 
     fn table() -> Table {
         let column = |name: &str, value: f64| Column {
