@@ -3,7 +3,8 @@
 //! Numbers are reused: someone closes a registered descriptor behind our back, the next socket gets its number and is
 //! registered in turn, and only then the first registration is dropped. Deregistering by number would silence the
 //! second one. So each number has an owner, and only the owner may touch what the kernel knows about it. The kernel
-//! is called under the lock of that number, else a claim could come between the question and the call. Lock order: a source's waiters, then a number.
+//! is called under the lock of that number, else a claim could come between the question and the call. Lock order: the slab's
+//! free slots, a source's waiters, a number.
 
 use std::{collections::HashMap, io, os::fd::RawFd};
 
@@ -15,11 +16,11 @@ use crate::token::Token;
 /// Locks among which the numbers are spread: as many as threads are likely to register at once. A guess.
 const SHARDS: usize = 8;
 
-/// The owners of all registered numbers.
+/// The owners of all registered numbers. Each is known by its slot, which is its own for as long as it is in here.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
     /// The shard of a number is its remainder.
-    shards: [CachePadded<Mutex<HashMap<RawFd, Token>>>; SHARDS],
+    shards: [CachePadded<Mutex<HashMap<RawFd, u32>>>; SHARDS],
 }
 
 impl Owners {
@@ -32,7 +33,7 @@ impl Owners {
     ) -> io::Result<()> {
         let mut owners = self.shard(fd).lock();
         add()?;
-        owners.insert(fd, token);
+        owners.insert(fd, token.index);
         Ok(())
     }
 
@@ -44,7 +45,7 @@ impl Owners {
         delete: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
         let mut owners = self.shard(fd).lock();
-        if owners.get(&fd) != Some(&token) {
+        if owners.get(&fd) != Some(&token.index) {
             return Ok(());
         }
         owners.remove(&fd);
@@ -54,13 +55,13 @@ impl Owners {
     /// Calls `modify` if `token` owns the number.
     pub(crate) fn while_owned(&self, fd: RawFd, token: Token, modify: impl FnOnce()) {
         let owners = self.shard(fd).lock();
-        if owners.get(&fd) == Some(&token) {
+        if owners.get(&fd) == Some(&token.index) {
             modify();
         }
     }
 
     /// The lock of a number.
-    fn shard(&self, fd: RawFd) -> &Mutex<HashMap<RawFd, Token>> {
+    fn shard(&self, fd: RawFd) -> &Mutex<HashMap<RawFd, u32>> {
         &self.shards[fd as usize % SHARDS]
     }
 }

@@ -44,7 +44,8 @@ use crate::{
     metrics::{Metrics, bump},
     owners::Owners,
     raw,
-    slab::{Slab, SourceRef},
+    slab::Slab,
+    source::Source,
     sync::AtomicBool,
     token::Token,
     wait::{self, Wait},
@@ -241,7 +242,7 @@ impl Handle {
         fd: RawFd,
         interest: Interest,
         initially: Ready,
-    ) -> io::Result<(SourceRef, Token)> {
+    ) -> io::Result<Token> {
         assert!(
             !self.is_forked(),
             "this process was forked from the one that started the runtime, whose I/O it cannot use: start another \
@@ -251,27 +252,31 @@ impl Handle {
             wait, slab, owners, ..
         } = &*self.reactor;
         // What is sticky must be true: a closing that is only believed would make every wait spin.
-        let (source, token) = slab.take(initially & (Ready::READABLE | Ready::WRITABLE))?;
+        let token = slab.take(fd, initially & (Ready::READABLE | Ready::WRITABLE))?;
         if wait.is_oneshot() {
-            source.set_armed(fd, interest);
+            slab.taken(token).set_armed(interest);
         }
         let added = owners.claim(fd, token, || {
             raw::lend(fd, |fd| wait.add(fd, token, interest))
         });
         match added {
-            Ok(()) => Ok((source, token)),
+            Ok(()) => Ok(token),
             Err(error) => {
-                slab.release(&source, token);
+                slab.release(token);
                 Err(error)
             }
         }
     }
 
-    /// Makes the operating system forget a descriptor, unless its number belongs to someone else by now.
-    pub(crate) fn deregister(&self, fd: RawFd, token: Token) -> io::Result<()> {
+    /// Makes the operating system forget the descriptor of a registration, unless its number belongs to someone else by
+    /// now. The second call does nothing.
+    pub(crate) fn deregister(&self, token: Token) -> io::Result<()> {
         if self.is_forked() {
             return Ok(());
         }
+        let Some(fd) = self.source(token).take_fd() else {
+            return Ok(());
+        };
         let Reactor { wait, owners, .. } = &*self.reactor;
         let deleted = owners.release(fd, token, || raw::lend(fd, |fd| wait.delete(fd)));
         match deleted {
@@ -281,9 +286,15 @@ impl Handle {
         }
     }
 
+    /// The source of a registration.
+    #[inline]
+    pub(crate) fn source(&self, token: Token) -> &Source {
+        self.reactor.slab.taken(token)
+    }
+
     /// Gives a slot back.
-    pub(crate) fn release(&self, source: &SourceRef, token: Token) {
-        self.reactor.slab.release(source, token);
+    pub(crate) fn release(&self, token: Token) {
+        self.reactor.slab.release(token);
     }
 
     /// Whether sources must be armed again after each event and clear.

@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     Direction, Handle, Interest, Ready,
-    slab::{SourceRef, shutdown_error},
-    source::{Clear, Place, Snapshot},
+    slab::shutdown_error,
+    source::{Clear, Place, Snapshot, Source},
     token::Token,
     wait::Wait,
 };
@@ -24,15 +24,15 @@ use crate::{
 pub struct Registration {
     /// The reactor that serves it.
     handle: Handle,
-    /// Its slot.
-    source: SourceRef,
-    /// What the operating system knows it by.
+    /// What the operating system knows it by, and where its source is.
     token: Token,
-    /// The descriptor's number.
-    fd: RawFd,
-    /// Whether the operating system has been asked to forget it.
-    is_deregistered: bool,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(
+    size_of::<Registration>() == 16,
+    "a stream is this and a number"
+);
 
 /// Readiness as it was at one moment. An operation that finds it outdated passes it to [`Registration::clear`].
 #[derive(Debug, Clone, Copy)]
@@ -79,14 +79,9 @@ impl Registration {
         initially: Ready,
         handle: &Handle,
     ) -> io::Result<Registration> {
-        let (source, token) = handle.register(fd, interest, initially)?;
-        Ok(Registration {
-            handle: handle.clone(),
-            source,
-            token,
-            fd,
-            is_deregistered: false,
-        })
+        let token = handle.register(fd, interest, initially)?;
+        let handle = handle.clone();
+        Ok(Registration { handle, token })
     }
 
     /// Waits until the direction is ready, or has been closed.
@@ -103,9 +98,10 @@ impl Registration {
         direction: Direction,
     ) -> Poll<io::Result<ReadyEvent>> {
         let mask = direction.mask();
-        let mut now = self.source.load();
+        let source = self.source();
+        let mut now = source.load();
         if !now.ends(mask) {
-            now = self.source.watch(direction, cx.waker());
+            now = source.watch(direction, cx.waker());
             if !now.ends(mask) {
                 return Poll::Pending;
             }
@@ -138,7 +134,7 @@ impl Registration {
     /// What says that a direction has closed is never taken back; an error only if `which` names it.
     #[inline]
     pub fn clear(&self, event: ReadyEvent, which: Ready) {
-        let cleared = self.source.clear(event.seen, which);
+        let cleared = self.source().clear(event.seen, which);
         if cleared == Clear::Done && self.handle.is_oneshot() {
             self.handle.rearm(self.token);
         }
@@ -171,7 +167,7 @@ impl Registration {
         f: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
         let mask = Ready::from_interest(interest);
-        let now = self.source.load();
+        let now = self.source().load();
         if !now.ends(mask) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -234,13 +230,15 @@ impl Registration {
     ///
     /// Fails as the system call does. That the descriptor has been closed already is no error.
     pub fn deregister(&mut self) -> io::Result<()> {
-        if self.is_deregistered {
-            return Ok(());
-        }
-        self.is_deregistered = true;
         // Nobody waits, for nobody else can hold a reference now; wakers left behind are of no use to anyone.
-        self.source.expel(&mut drop);
-        self.handle.deregister(self.fd, self.token)
+        self.source().expel(&mut drop);
+        self.handle.deregister(self.token)
+    }
+
+    /// Where its readiness is kept, and its waiters are.
+    #[inline]
+    fn source(&self) -> &Source {
+        self.handle.source(self.token)
     }
 
     /// Returns the reactor that serves this descriptor.
@@ -303,11 +301,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if !self.is_deregistered {
-            // There is nobody to tell. Events that come all the same bear a generation of the past.
-            let _ = self.handle.deregister(self.fd, self.token);
-        }
-        self.handle.release(&self.source, self.token);
+        // There is nobody to tell. Events that come all the same bear a generation of the past.
+        let _ = self.handle.deregister(self.token);
+        self.handle.release(self.token);
     }
 }
 
@@ -328,7 +324,7 @@ struct Waiter<'a> {
 impl Waiter<'_> {
     /// Looks, enlists, and looks again.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ReadyEvent>> {
-        let source = &self.registration.source;
+        let source = self.registration.source();
         let mut now = source.load();
         if !now.ends(self.mask) {
             now = source.enlist(&mut self.place, self.mask, cx.waker());
@@ -342,6 +338,6 @@ impl Waiter<'_> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.registration.source.forget(&mut self.place);
+        self.registration.source().forget(&mut self.place);
     }
 }

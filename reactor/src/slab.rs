@@ -2,8 +2,11 @@
 //!
 //! An event carries a [`Token`]; finding its source takes no lock, for a page never moves once it exists and its
 //! slots are reused, not freed. Whether the slot still belongs to the token's registration is for the source's
-//! generation to say. Each page is twice as large as the one before, so that 27 of them hold every index. Only taking
-//! and releasing a slot lock the list of free ones; the registrations are counted there.
+//! generation to say. Only taking and releasing a slot lock the list of free ones; the registrations are counted there.
+//!
+//! Pages come in groups of [`PARTS`], each group twice as large as the one before: a fixed table holds every index, the page of an
+//! index takes a shift to find, and at most a quarter of the room stands empty. A source is one cache line, and nothing
+//! else is kept for a registration but its owner's number.
 //!
 //! # Closing
 //!
@@ -12,14 +15,7 @@
 //!
 //! A registration either took its slot before step 1, and step 2 finds it, or is refused.
 
-use std::{
-    io,
-    ops::Deref,
-    sync::{Arc, OnceLock},
-    task::Waker,
-};
-
-use crossbeam_utils::CachePadded;
+use std::{io, os::fd::RawFd, sync::OnceLock, task::Waker};
 
 use crate::{
     Ready,
@@ -28,23 +24,30 @@ use crate::{
     token::Token,
 };
 
-/// Slots of the first page: 4 KiB. A guess at what a small program needs.
+/// Slots of the first group: 4 KiB. A guess at what a small program needs.
 #[cfg(not(rt_loom))]
-const FIRST: u64 = 32;
+const FIRST: u64 = 64;
 /// Models stay small: a lock and an atomic for each slot.
 #[cfg(rt_loom)]
 const FIRST: u64 = 1;
 
-/// Pages enough for every index of a [`Token`].
-const PAGES: usize = 33 - FIRST.ilog2() as usize;
+/// Pages of a group: what may stand empty is one part of so many.
+#[cfg(not(rt_loom))]
+const PARTS: u64 = 4;
+/// As small as the first group.
+#[cfg(rt_loom)]
+const PARTS: u64 = 1;
 
-/// Some slots, each on cache lines of its own: neighbours are used by different threads.
-type Page = Arc<[CachePadded<Source>]>;
+/// Pages enough for every index of a [`Token`].
+const PAGES: usize = (33 - FIRST.ilog2() as usize) * PARTS as usize;
+
+/// Some slots.
+type Page = Box<[Source]>;
 
 /// All sources of one reactor.
 #[derive(Debug)]
 pub(crate) struct Slab {
-    /// Page n holds `FIRST << n` slots. Written once, by whoever takes its first slot, under the lock.
+    /// Those of group n hold `FIRST << n` slots together. Written once, by whoever takes its first slot, under the lock.
     pages: [OnceLock<Page>; PAGES],
     /// Which slots are free.
     free: Mutex<Free>,
@@ -63,15 +66,6 @@ struct Free {
     is_closed: bool,
 }
 
-/// A taken slot. Keeps its page, so that it may be used without asking the slab.
-#[derive(Debug)]
-pub(crate) struct SourceRef {
-    /// The page that the slot is in.
-    page: Page,
-    /// Its place in that page.
-    offset: usize,
-}
-
 impl Slab {
     /// Creates a slab without pages.
     pub(crate) fn new() -> Self {
@@ -86,12 +80,12 @@ impl Slab {
         }
     }
 
-    /// Takes a slot and begins a registration in it.
+    /// Takes a slot and begins a registration of `fd` in it.
     ///
     /// # Errors
     ///
     /// Fails if the slab is closed, or full at 2³² - 2 sources.
-    pub(crate) fn take(&self, initially: Ready) -> io::Result<(SourceRef, Token)> {
+    pub(crate) fn take(&self, fd: RawFd, initially: Ready) -> io::Result<Token> {
         let mut free = self.free.lock();
         if free.is_closed {
             return Err(shutdown_error());
@@ -111,30 +105,30 @@ impl Slab {
         };
         free.taken += 1;
         let (page, offset) = place(index);
-        let page = self.pages[page].get_or_init(|| {
-            let slots = FIRST << page;
-            (0..slots)
-                .map(|_| CachePadded::new(Source::new()))
-                .collect()
-        });
-        let source = SourceRef {
-            page: Arc::clone(page),
-            offset,
-        };
+        let page =
+            self.pages[page].get_or_init(|| (0..page_len(page)).map(|_| Source::new()).collect());
         // Still under the lock: closing must find every registration that it does not refuse.
-        let generation = source.open(initially);
-        Ok((source, Token { generation, index }))
+        let generation = page[offset].open(fd, initially);
+        Ok(Token { generation, index })
     }
 
     /// Ends a registration and makes its slot free.
-    pub(crate) fn release(&self, source: &SourceRef, token: Token) {
-        let left = source.retire();
+    pub(crate) fn release(&self, token: Token) {
+        let left = self.taken(token).retire();
         self.free.lock().released.push(token.index);
         // Last: a waker may panic when it is dropped.
         drop(left);
     }
 
+    /// The source of a registration that has not ended.
+    #[inline]
+    pub(crate) fn taken(&self, token: Token) -> &Source {
+        self.get(token)
+            .expect("the page of a slot that was taken stays")
+    }
+
     /// Finds the source that a token points at, whosever it is by now.
+    #[inline]
     pub(crate) fn get(&self, token: Token) -> Option<&Source> {
         let (page, offset) = place(token.index);
         let source = self.pages.get(page)?.get()?.get(offset)?;
@@ -183,24 +177,26 @@ impl Slab {
     }
 }
 
-impl Deref for SourceRef {
-    type Target = Source;
-
-    fn deref(&self) -> &Source {
-        &self.page[self.offset]
-    }
-}
-
 /// What every wait for I/O gets once the reactor has closed.
 pub(crate) fn shutdown_error() -> io::Error {
     io::Error::other("the runtime that served this I/O has shut down")
 }
 
 /// The page of an index, and the place in it.
+#[inline]
 fn place(index: u32) -> (usize, usize) {
     let shifted = u64::from(index) + FIRST;
-    let page = shifted.ilog2() - FIRST.ilog2();
-    (page as usize, (shifted - (FIRST << page)) as usize)
+    // The highest bit tells the group, those below it the part, the others the place.
+    let part_bits = shifted.ilog2() - PARTS.ilog2();
+    let group = u64::from(shifted.ilog2() - FIRST.ilog2());
+    let page = group * PARTS + (shifted >> part_bits) - PARTS;
+    let offset = shifted & ((1 << part_bits) - 1);
+    (page as usize, offset as usize)
+}
+
+/// How many slots a page holds.
+fn page_len(page: usize) -> usize {
+    (FIRST as usize / PARTS as usize) << (page / PARTS as usize)
 }
 
 #[cfg(all(test, not(rt_loom)))]
@@ -210,25 +206,34 @@ mod tests {
     #[test]
     fn pages_hold_every_index_once() {
         let mut expected = (0, 0);
+        let mut room = 0;
         for index in 0..10_000 {
             assert_eq!(place(index), expected);
+            if expected.1 == 0 {
+                room += page_len(expected.0);
+                assert!(
+                    room * 3 / 4 <= index as usize + 64,
+                    "a quarter stands empty"
+                );
+            }
             expected.1 += 1;
-            if expected.1 as u64 == FIRST << expected.0 {
+            if expected.1 == page_len(expected.0) {
                 expected = (expected.0 + 1, 0);
             }
         }
-        assert!(place(Token::END).0 < PAGES);
+        let (page, offset) = place(Token::END);
+        assert!(page < PAGES && offset < page_len(page));
     }
 
     #[test]
     fn a_released_slot_is_taken_again_with_another_generation() {
         let slab = Slab::new();
-        let (first, old) = slab.take(Ready::EMPTY).expect("open");
-        let (_second, other) = slab.take(Ready::EMPTY).expect("open");
+        let old = slab.take(3, Ready::EMPTY).expect("open");
+        let other = slab.take(4, Ready::EMPTY).expect("open");
         assert_ne!(old.index, other.index);
         assert_eq!(slab.len(), 2);
-        slab.release(&first, old);
-        let (_third, new) = slab.take(Ready::EMPTY).expect("open");
+        slab.release(old);
+        let new = slab.take(3, Ready::EMPTY).expect("open");
         assert_eq!(new.index, old.index);
         assert_ne!(new.generation, old.generation);
         assert_eq!(slab.counts(), (2, 3));
@@ -245,10 +250,10 @@ mod tests {
     #[test]
     fn a_closed_slab_refuses() {
         let slab = Slab::new();
-        let (source, _token) = slab.take(Ready::ALL).expect("open");
+        let token = slab.take(3, Ready::ALL).expect("open");
         slab.close(&mut |_| panic!("nobody waits"));
-        assert!(source.load().is_gone());
-        let error = slab.take(Ready::EMPTY).expect_err("closed");
+        assert!(slab.taken(token).load().is_gone());
+        let error = slab.take(4, Ready::EMPTY).expect_err("closed");
         assert_eq!(error.to_string(), shutdown_error().to_string());
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! One [`State`] word (generation, stamp, readiness) that events and operations change without a lock, and the
 //! waiters under a small mutex: one waker for each direction, which the last caller of `poll_ready` owns, and a list
-//! for `ready().await`, any number at a time.
+//! for `ready().await`, any number at a time, which has no memory before it is needed. All of it fits into one cache line.
 //!
 //! # Cost of a read
 //!
@@ -46,7 +46,7 @@ mod loom;
 #[cfg(all(test, not(rt_loom)))]
 mod tests;
 
-use std::{os::fd::RawFd, task::Waker};
+use std::{num::NonZero, os::fd::RawFd, task::Waker};
 
 pub(crate) use self::state::{Clear, Snapshot};
 use self::state::{Mark, State};
@@ -55,8 +55,9 @@ use crate::{
     sync::{Mutex, bug},
 };
 
-/// A slot for one registered descriptor at a time.
+/// A slot for one registered descriptor at a time. On a cache line of its own: neighbours are used by different threads.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Source {
     /// Generation, stamp and readiness. Written by events, by operations that clear, and when the slot changes hands.
     state: State,
@@ -64,25 +65,44 @@ pub(crate) struct Source {
     waiters: Mutex<Waiters>,
 }
 
+#[cfg(all(target_pointer_width = "64", not(rt_loom)))]
+const _: () = assert!(size_of::<Source>() == 64, "a source is one cache line");
+
 /// Everything that the source's mutex protects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiters {
     /// The task that last polled for reading and found nothing.
     reader: Option<Waker>,
     /// The task that last polled for writing and found no room.
     writer: Option<Waker>,
-    /// The pending `ready().await`s, in no order.
-    others: Vec<Waiter>,
-    /// The number of the next entry of `others`.
-    next_id: u64,
+    /// The pending `ready().await`s; made for the first of them.
+    others: Option<Box<Others>>,
+    /// The descriptor, until the operating system has been asked to forget it.
+    fd: Option<RegisteredFd>,
     /// What to arm again after each event. Set only where the system cannot report edges.
-    armed: Option<(RawFd, Interest)>,
+    armed: Option<Interest>,
+}
+
+/// The number of a descriptor that has been registered.
+#[derive(Debug, Clone, Copy)]
+struct RegisteredFd(
+    /// Its complement: descriptors are not negative, so that this is not zero.
+    NonZero<RawFd>,
+);
+
+/// The waiters of a list.
+#[derive(Debug, Default)]
+struct Others {
+    /// In no order.
+    list: Vec<Waiter>,
+    /// The number of the next entry.
+    next_id: u64,
 }
 
 /// One pending `ready().await`.
 #[derive(Debug)]
 struct Waiter {
-    /// By which its owner finds it again. Never used twice in a slot.
+    /// By which its owner finds it again. Never used twice in a registration.
     id: u64,
     /// What ends the wait.
     mask: Ready,
@@ -104,7 +124,7 @@ pub(crate) struct Left {
     /// The wakers of the directions.
     _directions: [Option<Waker>; 2],
     /// The list.
-    _others: Vec<Waiter>,
+    _others: Option<Box<Others>>,
 }
 
 /// How many wakers are taken out in one critical section: enough for both directions and a few more.
@@ -115,13 +135,25 @@ impl Source {
     pub(crate) fn new() -> Self {
         Self {
             state: State::new(),
-            waiters: Mutex::new(Waiters::default()),
+            waiters: Mutex::new(Waiters {
+                reader: None,
+                writer: None,
+                others: None,
+                fd: None,
+                armed: None,
+            }),
         }
     }
 
-    /// Begins a registration in a free slot, and returns its generation.
-    pub(crate) fn open(&self, initially: Ready) -> u32 {
+    /// Begins a registration of `fd` in a free slot, and returns its generation.
+    pub(crate) fn open(&self, fd: RawFd, initially: Ready) -> u32 {
+        self.waiters.lock().fd = RegisteredFd::new(fd);
         self.state.open(initially)
+    }
+
+    /// The descriptor, for whoever asks first: who gets it makes the operating system forget it.
+    pub(crate) fn take_fd(&self) -> Option<RawFd> {
+        self.waiters.lock().fd.take().map(RegisteredFd::get)
     }
 
     /// Ends the registration and leaves the slot free. Returns whatever still waited, to be dropped and not woken.
@@ -132,7 +164,7 @@ impl Source {
         waiters.armed = None;
         Left {
             _directions: [waiters.reader.take(), waiters.writer.take()],
-            _others: std::mem::take(&mut waiters.others),
+            _others: waiters.others.take(),
         }
     }
 
@@ -167,8 +199,10 @@ impl Source {
         {
             let waiters = self.waiters.lock();
             if waiters
-                .find(place)
-                .is_some_and(|at| waiters.others[at].waker.will_wake(waker))
+                .others
+                .as_ref()
+                .and_then(|others| others.list.get(others.find(place)?))
+                .is_some_and(|waiter| waiter.waker.will_wake(waker))
             {
                 return self.look_again();
             }
@@ -176,10 +210,11 @@ impl Source {
         let waker = waker.clone();
         let (old, now) = {
             let mut waiters = self.waiters.lock();
-            let old = waiters.remove(place);
-            let id = waiters.next_id;
-            waiters.next_id += 1;
-            waiters.others.push(Waiter { id, mask, waker });
+            let others = waiters.others.get_or_insert_default();
+            let old = others.remove(place);
+            let id = others.next_id;
+            others.next_id += 1;
+            others.list.push(Waiter { id, mask, waker });
             place.0 = Some(id);
             (old, self.look_again())
         };
@@ -190,7 +225,13 @@ impl Source {
     /// Takes a waiter out of the list. There is nothing to pass on: readiness stays in the word for the others.
     pub(crate) fn forget(&self, place: &mut Place) {
         if place.0.is_some() && !bug::FORGET_NOTHING.is_on() {
-            let old = self.waiters.lock().remove(place);
+            let old = {
+                let mut waiters = self.waiters.lock();
+                waiters
+                    .others
+                    .as_mut()
+                    .and_then(|others| others.remove(place))
+            };
             drop(old);
         }
         place.0 = None;
@@ -223,8 +264,8 @@ impl Source {
     }
 
     /// Remembers what [`rearm`](Self::rearm) shall arm.
-    pub(crate) fn set_armed(&self, fd: RawFd, interest: Interest) {
-        self.waiters.lock().armed = Some((fd, interest));
+    pub(crate) fn set_armed(&self, interest: Interest) {
+        self.waiters.lock().armed = Some(interest);
     }
 
     /// Where one event disarms a source: calls `arm` with what is asked for and not known to be ready.
@@ -237,7 +278,7 @@ impl Source {
         if now.generation() != generation || now.is_gone() {
             return;
         }
-        let Some((fd, interest)) = waiters.armed else {
+        let (Some(fd), Some(interest)) = (waiters.fd, waiters.armed) else {
             return;
         };
         let missing = [Interest::READABLE, Interest::WRITABLE]
@@ -245,7 +286,7 @@ impl Source {
             .filter(|part| now.ready().intersects(Ready::from_interest(*part)))
             .try_fold(interest, |left, part| left.remove(part));
         if let Some(missing) = missing {
-            arm(fd, missing);
+            arm(fd.get(), missing);
         }
     }
 
@@ -277,7 +318,9 @@ impl Source {
             let read = of(Direction::Read);
             let write = of(Direction::Write);
             // Waiters that come after this look have seen the mark. Leaving them alone bounds the loop.
-            let limit = (!waiters.others.is_empty()).then_some(waiters.next_id);
+            let others = waiters.others.as_ref();
+            let limit =
+                others.and_then(|others| (!others.list.is_empty()).then_some(others.next_id));
             (read, write, limit)
         };
         read.into_iter().chain(write).for_each(&mut *wake);
@@ -291,7 +334,8 @@ impl Source {
                 if is_outdated() {
                     return;
                 }
-                waiters.take_others(ready, limit, &mut batch)
+                let others = waiters.others.as_mut();
+                others.is_some_and(|others| others.take(ready, limit, &mut batch))
             };
             batch.into_iter().flatten().for_each(&mut *wake);
             if !more {
@@ -309,30 +353,42 @@ impl Waiters {
             Direction::Write => &mut self.writer,
         }
     }
+}
 
+impl RegisteredFd {
+    /// Nothing for a negative number, which is no descriptor.
+    fn new(fd: RawFd) -> Option<RegisteredFd> {
+        if fd < 0 {
+            return None;
+        }
+        NonZero::new(!fd).map(RegisteredFd)
+    }
+
+    /// The descriptor.
+    fn get(self) -> RawFd {
+        !self.0.get()
+    }
+}
+
+impl Others {
     /// Where the entry of `place` is now, if no event has taken it.
     fn find(&self, place: &Place) -> Option<usize> {
         let id = place.0?;
-        self.others.iter().position(|waiter| waiter.id == id)
+        self.list.iter().position(|waiter| waiter.id == id)
     }
 
     /// Takes the entry of `place` out.
     fn remove(&mut self, place: &Place) -> Option<Waiter> {
-        self.find(place).map(|at| self.others.swap_remove(at))
+        self.find(place).map(|at| self.list.swap_remove(at))
     }
 
     /// Moves entries of the list that wait for any of `ready` and are older than `limit` into the batch. Returns
     /// whether some are left.
-    fn take_others(
-        &mut self,
-        ready: Ready,
-        limit: u64,
-        batch: &mut [Option<Waker>; BATCH],
-    ) -> bool {
+    fn take(&mut self, ready: Ready, limit: u64, batch: &mut [Option<Waker>; BATCH]) -> bool {
         let mut room = batch.iter_mut();
         let mut at = 0;
-        while at < self.others.len() {
-            let waiter = &self.others[at];
+        while at < self.list.len() {
+            let waiter = &self.list[at];
             if !waiter.mask.intersects(ready) || waiter.id >= limit {
                 at += 1;
                 continue;
@@ -340,7 +396,7 @@ impl Waiters {
             let Some(free) = room.next() else {
                 return true;
             };
-            *free = Some(self.others.swap_remove(at).waker);
+            *free = Some(self.list.swap_remove(at).waker);
         }
         false
     }
