@@ -46,6 +46,19 @@ pub(crate) fn recv(socket: &SockRef<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Res
     socket.recv(buf)
 }
 
+/// Receives from a stream socket. As [`send`].
+#[cfg(target_os = "linux")]
+pub(crate) fn recv_slice(socket: &SockRef<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    let (n, _) = rustix::net::recv(socket.as_fd(), buf, rustix::net::RecvFlags::empty())?;
+    Ok(n)
+}
+
+/// Receives from a stream socket.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn recv_slice(socket: &SockRef<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    std::io::Read::read(&mut &**socket, buf)
+}
+
 /// The most slices that one vectored call takes; POSIX calls it `IOV_MAX`, and it is 1024 on all systems we know.
 pub(crate) const MAX_SLICES: usize = 1024;
 

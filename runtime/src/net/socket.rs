@@ -163,7 +163,7 @@ impl<E: AsFd> Socket<E> {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let len = buf.len();
-        self.poll_transfer(cx, Direction::Read, len, |sock| (&*sock).read(buf))
+        self.poll_transfer(cx, Direction::Read, len, |sock| os::recv_slice(&sock, buf))
     }
 
     /// Reads into a [`ReadBuf`].
@@ -234,7 +234,7 @@ impl<E: AsFd> Socket<E> {
 
     /// Reads once, if ready.
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.try_io(Interest::READABLE, || (&*self.sock()).read(buf))
+        self.try_io(Interest::READABLE, || os::recv_slice(&self.sock(), buf))
     }
 
     /// Reads into several slices once, if ready.
