@@ -3,8 +3,8 @@
 //! Each series is one operation at several sizes; what is measured is the cost of one operation, so that a flat series means that the
 //! whole grows no faster than the work.
 //!
-//! - `growth_spawn`, `growth_yield`, `growth_wake`: 1000 to 1,000,000 tasks. Spawn and join all of them; each yields, two million times in
-//!   all; a thread wakes all of them. Nanoseconds.
+//! - `growth_spawn`, `growth_yield`, `growth_wake`: 1000 to 1,000,000 tasks. Spawn and join all of them; each yields, twenty times
+//!   or more, without the time that it takes to spawn them; a thread wakes all of them. Nanoseconds.
 //! - `growth_pending`, `growth_sleeping`: [bytes](super::memory) for each of 10,000 to 1,000,000 tasks.
 //! - `growth_echo`: [echo](super::echo) on 1000 to 9500 connections, requests per second. Two processes with as many descriptors
 //!   each, which is what a limit of 10,000 allows.
@@ -102,9 +102,12 @@ fn measure<R: Rt>(rt: &R, series: &str, size: usize, effort: Effort) -> f64 {
     match series {
         "growth_spawn" => per_operation(times, tasks, || spawn::inside(rt, tasks)),
         "growth_yield" => {
-            let each = effort.pick(2 * OPERATIONS / tasks, 2);
+            let each = (2 * OPERATIONS / tasks).max(20);
+            let each = effort.pick(each, 2);
+            // Less the same tasks with a single yield, so that spawning them does not count.
             per_operation(effort.pick(3, 1), tasks * each, || {
-                wake::yields(rt, tasks, each)
+                let all = wake::yields(rt, tasks, 1 + each);
+                all.saturating_sub(wake::yields(rt, tasks, 1))
             })
         }
         "growth_wake" => per_operation(times, tasks, || wake::remote_wake(rt, tasks)),
