@@ -118,7 +118,7 @@ impl Scale {
     /// Where lines are drawn: powers of ten, with 2 and 5 between them where there is room.
     fn lines(&self) -> Vec<f64> {
         let decades = -6..=6;
-        let is_wide = self.ends.1 / self.ends.0 > 200.0;
+        let is_wide = self.ends.1 / self.ends.0 > 2000.0;
         let steps: &[f64] = if is_wide { &[1.0] } else { &[1.0, 2.0, 5.0] };
         let all = decades.flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
         all.filter(|line| (self.ends.0..=self.ends.1).contains(line))
@@ -277,13 +277,19 @@ fn bars(table: &Table, area: &str, rows: &[&Row]) -> String {
                 right - left + 2.0,
                 BAR - 2.0,
             );
+            let mut label = right;
             if at == 0 {
                 svg += &goal_line(&scale, row, y - 2.0, y + BAR + 1.0);
+                // Not across the goal.
+                let goal = goal(row).map(|goal| scale.x(goal));
+                label = goal
+                    .filter(|goal| (right..right + 90.0).contains(goal))
+                    .unwrap_or(right);
             }
             let _ = writeln!(
                 svg,
                 "<text class=\"small halo\" x=\"{:.1}\" y=\"{:.1}\">{name} {}</text>",
-                right + 6.0,
+                label + 6.0,
                 y + BAR - 3.0,
                 escape(&row.figure(value)),
             );
