@@ -105,12 +105,13 @@ impl Contestants {
         self
     }
 
-    /// Keeps the first and the peers of these names; without names, all.
+    /// Keeps ours, the peer that goals refer to, and the peers of these names; without names, all.
     pub fn keep(&mut self, peers: &[String]) {
-        let mut is_first = true;
+        let mut place = 0;
         self.0.retain(|contestant| {
+            place += 1;
             let is_named = peers.iter().any(|peer| peer == contestant.name());
-            std::mem::take(&mut is_first) || peers.is_empty() || is_named
+            place <= 2 || peers.is_empty() || is_named
         });
     }
 

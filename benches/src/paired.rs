@@ -182,7 +182,11 @@ pub fn compare_contestants<R: Rt>(
         }],
         // All of them only if they are named: it takes long.
         None if options.peers.is_empty() => all.take(1).map(Side::contestant).collect(),
-        None => all.map(Side::contestant).collect(),
+        None => {
+            let is_named =
+                |peer: &&dyn Contestant| options.peers.iter().any(|name| name == peer.name());
+            all.filter(is_named).map(Side::contestant).collect()
+        }
     };
     let pairs: Vec<_> = peers
         .into_iter()
