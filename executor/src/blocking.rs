@@ -1,59 +1,41 @@
 //! The pool behind `spawn_blocking`: threads for closures that block.
 //!
-//! One queue, first in first out, behind one lock; threads start when there are more jobs than threads on their way to
-//! one, up to a bound, and retire after [`Config::keep_alive`] without work. A job is a task cell like any other, so
-//! its handle aborts, reports panics and can be awaited; only a job that has not begun can be aborted.
-//!
-//! # Protocol
-//!
-//! A thread is *busy*, *idle* (waits and has not been chosen), *chosen* (waits, or is about to return from waiting, and
-//! will look at the queue) or *starting*. Chosen and starting threads are *on their way*.
-//!
-//! *Submit*: 1 lock; closed? then the job is cancelled. 2 Put the job at the end. 3 Ask for help. 4 Unlock, give help.
-//!
-//! *Help*: if there are no more jobs than threads on their way, none is needed. Otherwise choose an idle thread, by
-//! moving one from `idle` to `chosen` and notifying one waiter, whichever that is. If there is no idle thread, start
-//! one, unless the bound is reached or [`STARTING_AT_ONCE`] are starting already.
-//!
-//! *Serve*: 1 take the first job, ask for help for the next one, unlock, give help, run; until the queue is empty.
-//! 2 Closed? then end. 3 Become idle and wait. 4 After the wait, for whatever reason it ended: if `chosen` is above
-//! zero, take one off and go to 1; if closed, end; if the time is over, retire; otherwise wait on.
-//!
-//! *The race feared*: a thread retires while a submitter counts on it. It cannot: submitter and thread agree under the
-//! lock. A thread whose time is over looks at `chosen` first (step 4), and if it takes another thread's place there,
-//! that one finds zero and waits on.
-//!
-//! *No job is forgotten*: when a lock is released, either jobs ≤ threads on their way, or no thread is idle and every
-//! busy or starting thread will take a job (step 1) before it waits or ends. The one exception is a thread that could
-//! not be started: then the others take over, later submits and takes try again (after [`PATIENCE`] of them), and if
-//! there are no others at all, the jobs are cancelled with an error that says so, rather than wait for ever.
-//!
-//! *Panics*: of jobs belong to their handles, of hooks are contained. *Shutdown*: close; cancel what is queued; wait for
-//! the threads, each of which ends after its job.
-//!
-//! *Counted* under the lock that is held anyway, so at the cost of an addition: jobs accepted and finished, threads
-//! started and refused. At every moment jobs = finished + queued + running. A job is finished shortly after its handle
-//! tells so: its thread must come back to the lock first.
-
+#![doc = include_str!("blocking.md")]
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use crossbeam_utils::CachePadded;
+
 use crate::metrics::BlockingMetrics;
-use crate::sync::{Condvar, Mutex, MutexGuard, bug, thread};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, bug, now, spin_until, thread};
 use crate::task::{self, JoinHandle, Meta, Reason, Runnable, contain};
+use crew::{Crew, Help, SHORT, Seat};
 
-/// How many threads may be starting at a time. More jobs than these in one burst are taken care of by the new threads,
-/// each of which starts the next: the submitter does not pay for 512 threads. A guess.
-const STARTING_AT_ONCE: usize = 4;
+mod crew;
 
-/// After a thread could not be started: how often help is asked for in vain before the next attempt, as long as there
-/// are other threads. A failed attempt costs about as much as a hundred submits.
-const PATIENCE: u32 = 64;
+/// How many threads may be on their way at a time. Each that arrives brings up to two further ones, so that a crowd of jobs
+/// that block is served fast and the submitter does not pay for 512 threads. A guess; it was 4 for starting threads before.
+const ON_THE_WAY: usize = 4;
+
+/// How often the lookout looks. The kernel adds a slack of 50 µs and the way to a core.
+const LOOK: Duration = Duration::from_micros(50);
+
+/// How long an idle thread may spin before it sleeps: about as long as the task that awaits a job takes to be woken and to
+/// submit the next one.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// A lookout that sees so many jobs a core taken within [`SHORT`] need not come: they take a microsecond or so each, and to
+/// share them with one more thread saves nothing.
+const PLENTY: u64 = 8;
+
+/// How many cores there are for this process.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// A function of the user's that runs on each thread.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -78,6 +60,16 @@ pub(crate) struct Config {
     pub(crate) on_start: Option<Hook>,
     /// Runs on each thread after its last job.
     pub(crate) on_stop: Option<Hook>,
+    /// The most threads that are on their way at a time.
+    pub(crate) max_on_the_way: usize,
+    /// How often a lookout looks.
+    pub(crate) look: Duration,
+    /// How many threads are enough for short jobs.
+    pub(crate) hands: usize,
+    /// A lookout that sees so many jobs taken within [`SHORT`] sleeps on.
+    pub(crate) plenty: u64,
+    /// How long an idle thread may spin, if that is of any use.
+    pub(crate) spin: Duration,
 }
 
 impl Default for Config {
@@ -91,6 +83,12 @@ impl Default for Config {
             around: Arc::new(|body| body()),
             on_start: None,
             on_stop: None,
+            max_on_the_way: ON_THE_WAY,
+            look: LOOK,
+            hands: *CORES,
+            plenty: PLENTY * *CORES as u64,
+            // The one whom a spinner waits for would wait for its core.
+            spin: if *CORES > 1 { SPIN } else { Duration::ZERO },
         }
     }
 }
@@ -100,88 +98,57 @@ pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
-/// What the handle and the threads share.
+/// What the handle and the threads share. Whoever needs both locks takes the crew's first.
 struct Shared {
-    /// Everything that changes.
-    inner: Mutex<Inner>,
-    /// Idle threads wait here.
-    work: Condvar,
-    /// The closing thread waits here for the ends of threads.
+    /// Where jobs come in.
+    intake: CachePadded<Mutex<Intake>>,
+    /// Who serves them.
+    crew: CachePadded<Mutex<Crew>>,
+    /// How many jobs were taken out of the queue. Written under the crew's lock, read by the lookout.
+    served: CachePadded<AtomicU64>,
+    /// The closing thread waits here, with the crew's lock, for the ends of threads.
     ended: Condvar,
     /// What does not change.
     config: Config,
 }
 
-/// The state of a pool, under its lock.
-struct Inner {
-    /// Jobs that have not begun, the oldest first.
-    queue: VecDeque<Runnable>,
-    /// Threads that will look at the queue again: all but those that retire.
-    threads: usize,
-    /// Threads that wait and have not been chosen.
-    idle: usize,
-    /// Threads that are to leave their wait.
-    chosen: usize,
-    /// Threads that have been started and have not looked at the queue yet.
-    starting: usize,
-    /// Threads whose function has not ended, retiring ones included: what a shutdown waits for.
-    alive: usize,
-    /// Requests for help to pass over since a thread could not be started.
-    patience: u32,
+/// What submitters touch.
+struct Intake {
+    /// Jobs that have not been let in, the oldest first. All of them are younger than those in [`Crew::queue`].
+    jobs: VecDeque<Runnable>,
     /// Jobs that were accepted.
-    jobs: u64,
-    /// Those of them that are over: run, or cancelled before they began.
-    jobs_finished: u64,
-    /// Threads that have begun to run.
-    threads_started: u64,
-    /// Threads that the system refused.
-    threads_refused: u64,
+    accepted: u64,
     /// Whether jobs are refused.
     is_closed: bool,
-    /// The number of the next thread.
-    next_number: u64,
-    /// The threads by number, to be joined. `None` is for a thread that ended before its starter came here.
-    handles: BTreeMap<u64, Option<thread::JoinHandle<()>>>,
-    /// The threads that are alive, to know a thread of this pool when it asks for the shutdown.
-    ids: Vec<thread::ThreadId>,
+    /// How many of the next submitters have to ask for help. Above zero whenever nobody else may be about to look at the
+    /// queue.
+    calls: usize,
 }
 
-/// What a caller has to do once it has unlocked.
-#[must_use]
-enum Help {
-    /// Nothing.
-    Enough,
-    /// Notify one waiter.
-    Notify,
-    /// Start a thread, of this number.
-    Start(u64),
+/// Why a wait has ended.
+enum Waited {
+    /// The thread is to look at the queue.
+    Come,
+    /// There was nothing to do for too long.
+    Retire,
 }
 
 impl Pool {
     /// A pool without threads: they start with the jobs.
     pub(crate) fn new(mut config: Config) -> Pool {
         config.max_threads = config.max_threads.max(1);
-        let inner = Inner {
-            queue: VecDeque::new(),
-            threads: 0,
-            idle: 0,
-            chosen: 0,
-            starting: 0,
-            alive: 0,
-            patience: 0,
-            jobs: 0,
-            jobs_finished: 0,
-            threads_started: 0,
-            threads_refused: 0,
+        let crew = Crew::new(&config);
+        let intake = Intake {
+            jobs: VecDeque::new(),
+            accepted: 0,
             is_closed: false,
-            next_number: 0,
-            handles: BTreeMap::new(),
-            ids: Vec::new(),
+            calls: config.max_on_the_way,
         };
         Pool {
             shared: Arc::new(Shared {
-                inner: Mutex::new(inner),
-                work: Condvar::new(),
+                intake: CachePadded::new(Mutex::new(intake)),
+                crew: CachePadded::new(Mutex::new(crew)),
+                served: CachePadded::new(AtomicU64::new(0)),
                 ended: Condvar::new(),
                 config,
             }),
@@ -214,26 +181,26 @@ impl Pool {
     pub(crate) fn shutdown(&self, timeout: Option<Duration>) -> bool {
         self.shared.close();
         let caller = thread::current().id();
-        if self.shared.inner.lock().ids.contains(&caller) {
+        if self.shared.crew.lock().ids.contains(&caller) {
             return false;
         }
         // A deadline beyond what the clock can tell is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut inner = self.shared.inner.lock();
-        while inner.alive > 0 {
+        let mut crew = self.shared.crew.lock();
+        while crew.alive > 0 {
             match deadline {
-                None => self.shared.ended.wait(&mut inner),
+                None => self.shared.ended.wait(&mut crew),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return false;
                     }
-                    self.shared.ended.wait_for(&mut inner, left);
+                    self.shared.ended.wait_for(&mut crew, left);
                 }
             }
         }
-        let handles = mem::take(&mut inner.handles);
-        drop(inner);
+        let handles = mem::take(&mut crew.handles);
+        drop(crew);
         for handle in handles.into_values().flatten() {
             // The thread's function has ended, and it contains all panics.
             let _ = handle.join();
@@ -243,16 +210,17 @@ impl Pool {
 
     /// What is there now, and what has been counted.
     pub(crate) fn stats(&self) -> BlockingMetrics {
-        let inner = self.shared.inner.lock();
+        let crew = self.shared.crew.lock();
+        let intake = self.shared.intake.lock();
         BlockingMetrics {
             max_threads: self.shared.config.max_threads,
-            threads: inner.threads,
-            idle: inner.idle,
-            queued: inner.queue.len(),
-            threads_started: inner.threads_started,
-            threads_refused: inner.threads_refused,
-            jobs: inner.jobs,
-            jobs_finished: inner.jobs_finished,
+            threads: crew.threads,
+            idle: crew.idle(),
+            queued: crew.queue.len() + intake.jobs.len(),
+            threads_started: crew.threads_started,
+            threads_refused: crew.threads_refused,
+            jobs: intake.accepted,
+            jobs_finished: crew.jobs_finished,
         }
     }
 }
@@ -272,16 +240,27 @@ impl fmt::Debug for Pool {
 impl Shared {
     /// *Submit* in the protocol.
     fn submit(self: &Arc<Shared>, job: Runnable) {
-        let mut inner = self.inner.lock();
-        if inner.is_closed && !bug::POOL_SUBMIT_CLOSED.is_on() {
-            drop(inner);
+        let mut intake = self.intake.lock();
+        if intake.is_closed && !bug::POOL_SUBMIT_CLOSED.is_on() {
+            drop(intake);
             job.cancel(Reason::Cancelled);
             return;
         }
-        inner.queue.push_back(job);
-        inner.jobs += 1;
-        let help = inner.help(self.config.max_threads);
-        drop(inner);
+        intake.jobs.push_back(job);
+        intake.accepted += 1;
+        if intake.calls > 0 {
+            intake.calls -= 1;
+            let waiting = intake.jobs.len();
+            drop(intake);
+            self.call_for_help(waiting);
+        }
+    }
+
+    /// Asks for help for at least `waiting` jobs.
+    #[cold]
+    #[inline(never)]
+    fn call_for_help(self: &Arc<Shared>, waiting: usize) {
+        let help = self.crew.lock().help(waiting);
         self.give(help);
     }
 
@@ -289,10 +268,11 @@ impl Shared {
     fn give(self: &Arc<Shared>, help: Help) {
         match help {
             Help::Enough => {}
-            Help::Notify => {
-                self.work.notify_one();
+            Help::Notify(seat) => {
+                seat.bed.notify_one();
             }
             Help::Start(number) => self.start(number),
+            Help::AskAgain => self.intake.lock().calls = self.config.max_on_the_way,
         }
     }
 
@@ -309,30 +289,28 @@ impl Shared {
             self.could_not_start();
             return;
         };
-        let mut inner = self.inner.lock();
+        let mut crew = self.crew.lock();
         // If the thread has retired already, nobody is going to join it.
-        if inner.handles.remove(&number).is_none() {
-            inner.handles.insert(number, Some(handle));
+        if crew.handles.remove(&number).is_none() {
+            crew.handles.insert(number, Some(handle));
         }
     }
 
     /// Takes back the count of a thread that could not be started, and sees to the jobs.
     fn could_not_start(self: &Arc<Shared>) {
-        let mut inner = self.inner.lock();
-        inner.starting -= 1;
-        inner.threads -= 1;
-        inner.alive -= 1;
-        inner.patience = PATIENCE;
-        inner.threads_refused += 1;
-        let (orphans, help) = if inner.threads == 0 {
-            (inner.give_up_queue(), Help::Enough)
+        let mut crew = self.crew.lock();
+        crew.not_started();
+        let (orphans, help) = if crew.threads == 0 {
+            (self.give_up_jobs(&mut crew), Help::Enough)
+        } else if bug::POOL_NOT_STARTED_DEAF.is_on() {
+            ([VecDeque::new(), VecDeque::new()], Help::Enough)
         } else {
-            let help = inner.help(self.config.max_threads);
-            (VecDeque::new(), help)
+            let help = crew.help(1);
+            ([VecDeque::new(), VecDeque::new()], help)
         };
-        drop(inner);
+        drop(crew);
         self.ended.notify_all();
-        for job in orphans {
+        for job in orphans.into_iter().flatten() {
             job.cancel(Reason::NoThread);
         }
         self.give(help);
@@ -341,15 +319,15 @@ impl Shared {
     /// The function of a thread.
     fn run(self: Arc<Shared>, number: u64) {
         {
-            let mut inner = self.inner.lock();
-            inner.ids.push(thread::current().id());
-            inner.threads_started += 1;
+            let mut crew = self.crew.lock();
+            crew.ids.push(thread::current().id());
+            crew.threads_started += 1;
         }
         let mut has_served = false;
         let mut serve = || {
             if !mem::replace(&mut has_served, true) {
                 self.config.on_start.iter().for_each(call);
-                self.serve();
+                self.serve(&Seat::new(number));
                 self.config.on_stop.iter().for_each(call);
             }
         };
@@ -360,112 +338,205 @@ impl Shared {
     }
 
     /// *Serve* in the protocol.
-    fn serve(self: &Arc<Shared>) {
-        let mut inner = self.inner.lock();
-        inner.starting -= 1;
-        loop {
-            while let Some(job) = inner.queue.pop_front() {
-                let help = inner.help(self.config.max_threads);
-                drop(inner);
+    fn serve(self: &Arc<Shared>, seat: &Arc<Seat>) {
+        let mut window = 0;
+        let mut crew = self.crew.lock();
+        crew.on_the_way -= 1;
+        let mut has_arrived = true;
+        while !crew.is_closed {
+            if let Some(job) = self.take(&mut crew, seat, &mut window) {
+                let waiting = crew.queue.len();
+                let help = crew.help(waiting);
+                let more = match mem::take(&mut has_arrived) {
+                    true => crew.help(waiting),
+                    false => Help::Enough,
+                };
+                drop(crew);
                 self.give(help);
+                self.give(more);
                 job.run();
-                inner = self.inner.lock();
-                inner.jobs_finished += 1;
+                crew = self.crew.lock();
+                crew.jobs_finished += 1;
+                continue;
             }
-            if inner.is_closed || !self.wait(&mut inner) {
-                break;
+            let (guard, waited) = self.wait(crew, seat, &mut window);
+            crew = guard;
+            match waited {
+                Waited::Come => has_arrived = true,
+                Waited::Retire => break,
             }
         }
-        inner.threads -= 1;
+        crew.threads -= 1;
     }
 
-    /// Steps 3 and 4 of *serve*: waits for work; whether to go on.
-    fn wait(&self, inner: &mut MutexGuard<'_, Inner>) -> bool {
-        inner.idle += 1;
-        loop {
-            let is_over = self
-                .work
-                .wait_for(inner, self.config.keep_alive)
-                .timed_out();
-            if inner.chosen > 0 && !(bug::POOL_RETIRE_CHOSEN.is_on() && is_over) {
-                inner.chosen -= 1;
-                return true;
+    /// Step 1 of *serve*: the first job, if there is one and this thread is of use.
+    fn take(&self, crew: &mut Crew, seat: &Seat, window: &mut u64) -> Option<Runnable> {
+        let was_empty = crew.queue.is_empty();
+        if was_empty {
+            self.let_in(crew, 1);
+        }
+        if !crew.queue.is_empty() && !crew.pace.admits(window, now) {
+            crew.lookout.get_or_insert(seat.number);
+            return None;
+        }
+        let job = crew.queue.pop_front();
+        if crew.queue.is_empty() {
+            if !was_empty {
+                self.let_in(crew, 0);
             }
-            if is_over || inner.is_closed {
-                inner.idle -= 1;
-                return false;
+            if crew.queue.is_empty() {
+                if !bug::POOL_LOOKOUT_KEPT.is_on() {
+                    crew.lookout = None;
+                }
+                crew.pace.rest();
             }
         }
+        if job.is_some() {
+            // Relaxed: see `served`; written under the lock.
+            self.served.store(self.served() + 1, Ordering::Relaxed);
+        }
+        job
+    }
+
+    /// Lets all jobs in. If there are at most `own`, which the caller will take, nobody may look at the queue until the
+    /// next one comes.
+    fn let_in(&self, crew: &mut Crew, own: usize) {
+        let mut intake = self.intake.lock();
+        mem::swap(&mut intake.jobs, &mut crew.queue);
+        if crew.queue.len() <= own {
+            if bug::POOL_CALLS_LATE.is_on() {
+                drop(intake);
+                intake = self.intake.lock();
+            }
+            intake.calls = self.config.max_on_the_way;
+        }
+    }
+
+    /// Steps 2 to 4 of *serve*: waits for work.
+    fn wait<'a>(
+        &'a self,
+        mut crew: MutexGuard<'a, Crew>,
+        seat: &Arc<Seat>,
+        window: &mut u64,
+    ) -> (MutexGuard<'a, Crew>, Waited) {
+        crew.becomes_idle(seat);
+        if crew.lookout == Some(seat.number) {
+            crew = self.look_out(crew, seat, window);
+        } else if crew.nobody_works() && crew.spinning.begins(seat.number) {
+            drop(crew);
+            spin_until(self.config.spin, || seat.is_chosen());
+            crew = self.crew.lock();
+            crew.spinning.ended(seat.is_chosen());
+            if bug::POOL_SPIN_DEAF.is_on() {
+                seat.lies_down();
+            }
+        }
+        let mut is_over = false;
+        loop {
+            if !(bug::POOL_RETIRE_CHOSEN.is_on() && is_over) && crew.arrives(seat) {
+                return (crew, Waited::Come);
+            }
+            if is_over {
+                crew.leaves_idle(seat);
+                return (crew, Waited::Retire);
+            }
+            is_over = self.sleep(&mut crew, seat, self.config.keep_alive);
+        }
+    }
+
+    /// *Look out* in the protocol. Afterwards the thread is chosen, or idle like any other.
+    #[cold]
+    fn look_out<'a>(
+        &'a self,
+        mut crew: MutexGuard<'a, Crew>,
+        seat: &Seat,
+        window: &mut u64,
+    ) -> MutexGuard<'a, Crew> {
+        // On a single core nobody moves while we look: we look at what has been done while we slept.
+        let can_watch = !self.config.spin.is_zero();
+        let mut before = self.served();
+        let mut has_slept = false;
+        loop {
+            if can_watch {
+                drop(crew);
+                before = self.served();
+                let moved = || self.served() - before;
+                spin_until(SHORT, || moved() >= self.config.plenty);
+                crew = self.crew.lock();
+            }
+            if crew.lookout != Some(seat.number) {
+                return crew;
+            }
+            let moved = self.served() - before;
+            if moved < self.config.plenty && (can_watch || has_slept) {
+                crew.lookout = None;
+                crew.pace.joins(window, moved, now());
+                crew.comes(seat);
+                return crew;
+            }
+            before = self.served();
+            self.sleep(&mut crew, seat, self.config.look);
+            has_slept = true;
+        }
+    }
+
+    /// Sleeps. Whether the time is over.
+    fn sleep(&self, crew: &mut MutexGuard<'_, Crew>, seat: &Seat, timeout: Duration) -> bool {
+        seat.falls_asleep();
+        seat.bed.wait_for(crew, timeout).timed_out()
+    }
+
+    /// How many jobs have been taken out of the queue.
+    fn served(&self) -> u64 {
+        // Relaxed: a hint. If it is old, the lookout comes without need.
+        self.served.load(Ordering::Relaxed)
     }
 
     /// The last thing that a thread does here.
     fn end(&self, number: u64) {
-        let mut inner = self.inner.lock();
-        inner.alive -= 1;
+        let mut crew = self.crew.lock();
+        crew.alive -= 1;
         let id = thread::current().id();
-        inner.ids.retain(|other| *other != id);
-        if inner.is_closed {
+        crew.ids.retain(|other| *other != id);
+        if crew.is_closed {
             // The closing thread joins us.
-            drop(inner);
+            drop(crew);
             self.ended.notify_all();
             return;
         }
-        let own = inner.handles.remove(&number);
+        let own = crew.handles.remove(&number);
         if own.is_none() {
-            inner.handles.insert(number, None);
+            crew.handles.insert(number, None);
         }
-        drop(inner);
+        drop(crew);
         drop(own);
     }
 
     /// Refuses jobs, cancels the queued ones and lets all threads end.
-    fn close(&self) {
-        let mut inner = self.inner.lock();
-        inner.is_closed = true;
-        let jobs = inner.give_up_queue();
-        drop(inner);
-        self.work.notify_all();
-        for job in jobs {
+    fn close(self: &Arc<Shared>) {
+        let mut crew = self.crew.lock();
+        let helps = crew.close();
+        let jobs = self.give_up_jobs(&mut crew);
+        drop(crew);
+        helps.into_iter().for_each(|help| self.give(help));
+        for job in jobs.into_iter().flatten() {
             job.cancel(Reason::Cancelled);
         }
+    }
+
+    /// Takes the jobs that have not begun, for the caller to cancel. No more are accepted once the crew is closed.
+    fn give_up_jobs(&self, crew: &mut Crew) -> [VecDeque<Runnable>; 2] {
+        let mut intake = self.intake.lock();
+        intake.is_closed = crew.is_closed;
+        intake.calls = self.config.max_on_the_way;
+        crew.jobs_finished += (crew.queue.len() + intake.jobs.len()) as u64;
+        [mem::take(&mut crew.queue), mem::take(&mut intake.jobs)]
     }
 }
 
 /// Calls a hook of the user's.
 fn call(hook: &Hook) {
     let _ = contain(|| hook());
-}
-
-impl Inner {
-    /// Takes the jobs that have not begun, for the caller to cancel.
-    fn give_up_queue(&mut self) -> VecDeque<Runnable> {
-        self.jobs_finished += self.queue.len() as u64;
-        mem::take(&mut self.queue)
-    }
-
-    /// *Help* in the protocol.
-    fn help(&mut self, max_threads: usize) -> Help {
-        if self.queue.len() <= self.chosen + self.starting {
-            return Help::Enough;
-        }
-        if self.idle > 0 {
-            self.idle -= 1;
-            self.chosen += 1;
-            return Help::Notify;
-        }
-        if self.threads >= max_threads || self.starting >= STARTING_AT_ONCE {
-            return Help::Enough;
-        }
-        if self.patience > 0 && self.threads > 0 {
-            self.patience -= 1;
-            return Help::Enough;
-        }
-        self.threads += 1;
-        self.starting += 1;
-        self.alive += 1;
-        self.next_number += 1;
-        Help::Start(self.next_number)
-    }
 }
 
 #[cfg(all(test, rt_loom))]

@@ -792,6 +792,7 @@ fn blocking_config(config: &Config, me: &Weak<Shared>) -> blocking::Config {
                 None => body(),
             }
         }),
+        ..blocking::Config::default()
     }
 }
 

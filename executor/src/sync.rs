@@ -80,6 +80,16 @@ pub(crate) mod bug {
     pub(crate) const POOL_RETIRE_CHOSEN: Bug = Bug::named("pool_retire_chosen");
     /// A blocking job is accepted after the pool has been closed.
     pub(crate) const POOL_SUBMIT_CLOSED: Bug = Bug::named("pool_submit_closed");
+    /// A blocking thread that takes the last job unlocks between its look at the intake and its request to be called.
+    pub(crate) const POOL_CALLS_LATE: Bug = Bug::named("pool_calls_late");
+    /// A blocking thread sleeps after its spin without a look whether it has been chosen.
+    pub(crate) const POOL_SPIN_DEAF: Bug = Bug::named("pool_spin_deaf");
+    /// A lookout of the blocking pool is counted on although there is nothing left to look after.
+    pub(crate) const POOL_LOOKOUT_KEPT: Bug = Bug::named("pool_lookout_kept");
+    /// A blocking thread that could not be started leaves those jobs alone that counted on it.
+    pub(crate) const POOL_NOT_STARTED_DEAF: Bug = Bug::named("pool_not_started_deaf");
+    /// A submitter that comes late with its request for help starts a thread in a closed pool.
+    pub(crate) const POOL_HELP_CLOSED: Bug = Bug::named("pool_help_closed");
 }
 
 /// The real primitives.
@@ -90,6 +100,7 @@ mod real {
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use std::thread;
+    use std::time::{Duration, Instant};
 
     /// A planted bug: never there outside of models.
     #[derive(Clone, Copy)]
@@ -105,6 +116,26 @@ mod real {
         #[inline(always)]
         pub(crate) const fn is_on(self) -> bool {
             false
+        }
+    }
+
+    /// What the clock says.
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
+
+    /// Spins until `is_done`, at most for `limit`. Does not yield: another process might keep the core for milliseconds.
+    pub(crate) fn spin_until(limit: Duration, is_done: impl Fn() -> bool) {
+        /// So many looks between two at the clock, which is about as dear.
+        const LOOKS: u32 = 16;
+        let start = Instant::now();
+        while !(0..LOOKS).any(|_| {
+            std::hint::spin_loop();
+            is_done()
+        }) {
+            if start.elapsed() >= limit {
+                return;
+            }
         }
     }
 
@@ -156,7 +187,7 @@ mod real {
 #[cfg(rt_loom)]
 mod modelled {
     use std::ops::{Deref, DerefMut};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{
@@ -178,6 +209,19 @@ mod modelled {
             static CHOSEN: std::sync::LazyLock<Option<String>> =
                 std::sync::LazyLock::new(|| std::env::var("RT_BUG").ok());
             CHOSEN.as_deref() == Some(self.0)
+        }
+    }
+
+    /// Loom has no time: it is always the same moment.
+    pub(crate) fn now() -> Instant {
+        static NOW: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        *NOW
+    }
+
+    /// Loom has no time: others may run meanwhile, and then the spin is over.
+    pub(crate) fn spin_until(_: Duration, is_done: impl Fn() -> bool) {
+        if !is_done() {
+            thread::yield_now();
         }
     }
 

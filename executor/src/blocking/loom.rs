@@ -8,16 +8,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use ::loom::sync::mpsc;
 use ::loom::thread;
 
 use super::*;
 
 fn pool(max_threads: usize, keep_alive: Duration) -> Arc<Pool> {
-    Arc::new(Pool::new(Config {
+    with(max_threads, keep_alive, |_| ())
+}
+
+/// A pool whose threads never spin and are never told to look out, unless `settings` say so.
+fn with(max_threads: usize, keep_alive: Duration, settings: fn(&mut Config)) -> Arc<Pool> {
+    let mut config = Config {
         max_threads,
         keep_alive,
+        max_on_the_way: 1,
+        spin: Duration::ZERO,
+        look: Duration::MAX,
+        hands: usize::MAX,
+        plenty: 1,
         ..Config::default()
-    }))
+    };
+    settings(&mut config);
+    Arc::new(Pool::new(config))
+}
+
+fn wait_for(handles: &[&JoinHandle<()>]) {
+    while !handles.iter().all(|handle| handle.is_finished()) {
+        thread::yield_now();
+    }
 }
 
 fn model(test: impl Fn() + Send + Sync + 'static) {
@@ -109,5 +128,107 @@ fn shutdown_vs_retire() {
         assert!(pool.shutdown(None));
         assert!(handle.is_finished());
         assert_eq!(pool.stats().threads, 0);
+    });
+}
+
+#[test]
+fn submit_vs_spin() {
+    model(|| {
+        let pool = with(1, Duration::MAX, |config| {
+            config.spin = Duration::from_micros(1);
+        });
+        let count = Arc::new(AtomicUsize::new(0));
+        let first = spawn(&pool, &count);
+        wait_for(&[&first]);
+        // The thread spins, or falls asleep.
+        let second = spawn(&pool, &count);
+        wait_for(&[&second]);
+        assert_eq!(count.load(SeqCst), 2);
+        assert!(pool.shutdown(None));
+    });
+}
+
+/// Without hands every thread that arrives looks out first, and serves if it sees nobody serve.
+fn without_hands(config: &mut Config) {
+    config.hands = 0;
+    config.spin = Duration::from_micros(1);
+}
+
+#[test]
+fn lookout_vs_last_take() {
+    // Three threads and three jobs: with three preemptions this takes minutes.
+    let mut builder = ::loom::model::Builder::new();
+    builder.preemption_bound = Some(1);
+    builder.check(|| {
+        let pool = with(2, Duration::MAX, without_hands);
+        let count = Arc::new(AtomicUsize::new(0));
+        let first = spawn(&pool, &count);
+        let second = spawn(&pool, &count);
+        wait_for(&[&first, &second]);
+        // The lookout, if there was one, sleeps on as an idle thread.
+        let third = spawn(&pool, &count);
+        wait_for(&[&third]);
+        assert_eq!(count.load(SeqCst), 3);
+        assert!(pool.shutdown(None));
+    });
+}
+
+#[test]
+fn lookout_vs_shutdown() {
+    model(|| {
+        let pool = with(2, Duration::MAX, without_hands);
+        let count = Arc::new(AtomicUsize::new(0));
+        let handles = [spawn(&pool, &count), spawn(&pool, &count)];
+        assert!(pool.shutdown(None));
+        assert!(handles.iter().all(JoinHandle::is_finished));
+        let stats = pool.stats();
+        assert_eq!((stats.threads, stats.jobs_finished), (0, 2));
+    });
+}
+
+#[test]
+fn start_that_fails_vs_becoming_idle() {
+    model(|| {
+        let pool = pool(2, Duration::MAX);
+        let count = Arc::new(AtomicUsize::new(0));
+        let first = spawn(&pool, &count);
+        {
+            // A second thread is being started.
+            let mut crew = pool.shared.crew.lock();
+            crew.threads += 1;
+            crew.on_the_way += 1;
+            crew.alive += 1;
+        }
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.shared.could_not_start())
+        };
+        // This one may count on the second thread, while the first is about to become idle.
+        let second = spawn(&pool, &count);
+        wait_for(&[&first, &second]);
+        other.join().unwrap();
+        assert!(pool.shutdown(None));
+        assert_eq!(pool.stats().threads, 0);
+    });
+}
+
+#[test]
+fn submit_vs_last_take() {
+    model(|| {
+        let pool = pool(2, Duration::MAX);
+        // Nobody spins here: loom tells of a deadlock if a job is forgotten.
+        let (second_runs, has_run) = mpsc::channel();
+        let (first_ends, has_ended) = mpsc::channel();
+        let waits = move || {
+            has_run.recv().unwrap();
+            first_ends.send(()).unwrap();
+        };
+        let first = pool.spawn(waits, Meta::new(Location::caller()));
+        // The first thread will not look at the queue again before this has run.
+        let second = move || second_runs.send(()).unwrap();
+        let second = pool.spawn(second, Meta::new(Location::caller()));
+        has_ended.recv().unwrap();
+        assert!(pool.shutdown(None));
+        assert!(first.is_finished() && second.is_finished());
     });
 }

@@ -174,9 +174,9 @@ fn threads_retire_and_come_back() {
             std::thread::yield_now();
         }
     }
-    let inner = pool.shared.inner.lock();
-    assert!(inner.handles.len() <= 1, "retired threads are forgotten");
-    drop(inner);
+    let crew = pool.shared.crew.lock();
+    assert!(crew.handles.len() <= 1, "retired threads are forgotten");
+    drop(crew);
     assert!(pool.shutdown(None));
 }
 
@@ -320,15 +320,17 @@ fn with_some_threads_a_refusal_only_delays() {
     let (blocker, go_on) = block(&pool);
     {
         // As after a start that failed: the job waits, and later ones try again.
-        let mut inner = pool.shared.inner.lock();
-        inner.threads += 1;
-        inner.starting += 1;
-        inner.alive += 1;
+        let mut crew = pool.shared.crew.lock();
+        crew.threads += 1;
+        crew.on_the_way += 1;
+        crew.alive += 1;
     }
     let waiting = spawn(&pool, || 1);
     assert_eq!(pool.stats().queued, 1);
     pool.shared.could_not_start();
-    let more: Vec<_> = (0..PATIENCE + 1).map(|_| spawn(&pool, || 2)).collect();
+    let more: Vec<_> = (0..crew::PATIENCE + 1)
+        .map(|_| spawn(&pool, || 2))
+        .collect();
     assert_eq!(join(waiting).unwrap(), 1);
     more.into_iter()
         .for_each(|handle| assert_eq!(join(handle).unwrap(), 2));
