@@ -24,6 +24,8 @@ pub(crate) mod bug {
     pub(crate) const CELL_COMPLETE_RELAXED: Bug = Bug::named("cell_complete_relaxed");
     /// Who completes a task takes itself for the only one who has a reference, although another has one.
     pub(crate) const CELL_ALONE_UNCHECKED: Bug = Bug::named("cell_alone_unchecked");
+    /// Who is alone with a task that it completes frees it without coming after those who gave up their references.
+    pub(crate) const CELL_ALONE_RELAXED: Bug = Bug::named("cell_alone_relaxed");
     /// The join handle installs its waker without looking whether the task has completed meanwhile.
     pub(crate) const CELL_JOIN_WAKER_UNCHECKED: Bug = Bug::named("cell_join_waker_unchecked");
     /// An abort takes a running task for an idle one and makes a second runnable.

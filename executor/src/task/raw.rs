@@ -1,4 +1,4 @@
-//! Layout of the cell, and what happens in each phase of a task. The rules T1 to T7 are in [`task`](super).
+//! Layout of the cell, and what happens in each phase of a task. The rules T1 to T8 are in [`task`](super).
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -250,11 +250,11 @@ impl RawTask {
     ///
     /// # Safety
     ///
-    /// There is no reference left.
+    /// There is no reference left, or the caller has the only one, which ends here.
     #[cold]
     #[inline]
     unsafe fn free(self) {
-        // SAFETY: the caller took the count to zero, so the cell is still there and ours alone.
+        // SAFETY: only we free the cell, so it is still there, and ours alone (T1).
         let header = unsafe { self.header() };
         header.alive.end();
         let free = header.vtable.free;
@@ -532,7 +532,7 @@ unsafe fn complete<F: Future, H: Home>(task: RawTask, outcome: Outcome<F::Output
     match header.state.complete() {
         Joiner::Quiet => {}
         Joiner::Alone => {
-            // SAFETY: nobody else has a reference, so nobody joins: the stage is still ours (T2).
+            // SAFETY: nobody else has a reference, so nobody joins: the stage, which holds the outcome, is still ours (T2).
             unsafe { drop_output::<F, H>(task) };
             // SAFETY: ours is the only reference, and it ends here.
             unsafe { task.free() };
@@ -595,7 +595,7 @@ unsafe fn drop_output<F: Future, H: Home>(task: RawTask) {
     // SAFETY: the caller's reference keeps the cell (T1); the types are those of the vtable (T6).
     let stage = unsafe { task.stage::<F, H>() };
     let outcome = stage.with_mut(|stage| {
-        // SAFETY: the task is complete and the outcome is the caller's (T2).
+        // SAFETY: the future is gone, and the outcome in its place is the caller's (T2).
         unsafe { Stage::take(stage) }
     });
     match outcome {

@@ -11,7 +11,7 @@
 //! | complete | any | 0 | 1 | nobody any more |
 //!
 //! ```text
-//!   new ──▶ scheduled ──start_poll──▶ running ──complete──▶ complete
+//!   new ──▶ scheduled ──start_poll──▶ running ──complete──▶ complete, or freed at once if nobody else has a reference
 //!               ▲                      │   ▲
 //!               │               end_poll   └─ wake, abort: running, woken ──end_poll──▶ scheduled
 //!               └── wake, abort ◀─ idle
@@ -240,11 +240,12 @@ impl State {
             AcqRel
         };
         // Ordering: Acquire for the first case below, as in `release`; otherwise the compare-exchange orders.
-        let mut seen = self.0.load(if bug::CELL_RELEASE_RELAXED.is_on() {
+        let look = if bug::CELL_ALONE_RELAXED.is_on() {
             Relaxed
         } else {
             Acquire
-        });
+        };
+        let mut seen = self.0.load(look);
         // Who has the only reference is alone with the task, which has left its list: nobody can see its state any more.
         // There is no join handle then, since that has a reference.
         let last = if bug::CELL_ALONE_UNCHECKED.is_on() {
