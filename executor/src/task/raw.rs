@@ -371,10 +371,15 @@ impl Header {
     /// used.
     #[inline]
     pub(super) unsafe fn scheduler<'a, S>(&self) -> &'a S {
-        // Relaxed: written by the thread that put the task in its list and then gave the runnable on.
-        let scheduler = self.scheduler.load(Relaxed);
         // SAFETY: the list holds an `Arc` of it (T4).
-        unsafe { &*scheduler.cast::<S>() }
+        unsafe { &*self.scheduler_ptr() }
+    }
+
+    /// Where the scheduler is, as `Arc::as_ptr` said, for whoever has the runnable or polls.
+    #[inline]
+    pub(super) fn scheduler_ptr<S>(&self) -> *const S {
+        // Relaxed: written by the thread that put the task in its list and then gave the runnable on (T4).
+        self.scheduler.load(Relaxed).cast()
     }
 
     /// Moves the join waker out.

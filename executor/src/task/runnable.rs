@@ -234,7 +234,10 @@ impl<S: Schedule> Scheduled<S> {
 
     /// The scheduler, for longer than the runnable stays here.
     pub(crate) fn keep(&self) -> Arc<S> {
-        let scheduler: *const S = self.scheduler();
+        // SAFETY: the runnable keeps the cell (T1).
+        let header = unsafe { self.task.0.header() };
+        // Not from a reference: that would lead to the `S` only, not to the count beside it.
+        let scheduler = header.scheduler_ptr::<S>();
         // SAFETY: the pointer came from `Arc::as_ptr` in `Owned::adopt`, and the list holds one strong count (T4).
         unsafe { Arc::increment_strong_count(scheduler) };
         // SAFETY: the count added above is ours.
