@@ -298,7 +298,8 @@ impl Pace {
     #[inline]
     pub(super) fn admits(&mut self, last: &mut u64, now: impl FnOnce() -> Instant) -> bool {
         if *last == self.window {
-            self.again += 1;
+            // One thread alone may go on in one window for ever.
+            self.again = self.again.saturating_add(1);
             return true;
         }
         self.admits_mover(last, now())
