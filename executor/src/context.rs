@@ -1,6 +1,6 @@
 //! What this thread is to the runtime: its current handle, the worker it is, and whether it polls.
 //!
-//! Four thread-locals above all, each set by a guard that restores what was there before:
+//! Four thread-locals above all. Who sets one restores what was there before, when it is done or by a guard:
 //!
 //! * the *current handle*, through which `spawn` finds its runtime;
 //! * the *worker*, while the thread serves a slot: scheduling a task looks here first;
@@ -24,8 +24,8 @@ use std::time::Instant;
 thread_local! {
     /// In an `Rc`, so that a spawn can hold on to it without touching the count that all threads share.
     static HANDLE: RefCell<Option<Rc<Handle>>> = const { RefCell::new(None) };
-    /// The worker that the thread is. Without a destructor, so that asking is one load with no look whether the thread ends: whoever made the thread
-    /// a worker takes that back.
+    /// The worker that the thread is. Without a destructor, so that asking is one load with no look whether the thread ends: whoever made the
+    /// thread a worker takes that back. A panic of ours in the worker's loop would leave it here; the worker then leaks with its slot.
     static WORKER: RefCell<ManuallyDrop<Option<Rc<Worker>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     /// Whether it polls a task or a root.
     static POLLING: Cell<bool> = const { Cell::new(false) };
