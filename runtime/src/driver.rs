@@ -19,8 +19,16 @@
 //!
 //! A thread that waits until a deadline is awake some 30 to 100 µs later, which is how long the kernel and a hypervisor take to
 //! wake a core that sleeps. So a wait for an exact deadline ends sooner than that, by the *lead*: about the least time that waking took
-//! lately, learned in each slot. When it takes even less for once, the thread waits a second time, for what is left; it never spins.
-//! KVM does the like for the timers of its guests (`lapic_timer_advance_ns`).
+//! lately, learned in each slot; why, and what it gains: `docs/decisions/0012-learned-lead.md`. It never spins. KVM does the like for
+//! the timers of its guests (`lapic_timer_advance_ns`).
+//!
+//! 1. Wait until the deadline less the lead. If there are events, or the wait took the token of an unpark, that is all.
+//! 2. Learn how late the wait ended. If the deadline has come, that is all.
+//! 3. Waking took even less for once: wait for what is left.
+//!
+//! *The race feared*: an unpark comes when the time of step 1 is up, its token is taken where that wait ends, and step 3 sleeps over
+//! what it stands for, without end if the timer has been cancelled meanwhile. *Why it cannot happen*: each wait says whether it
+//! took a token, and step 3 is not for one that did. A token that comes later ends the wait of step 3.
 //!
 //! **Cost.** Parking with nothing in the shard: no clock read; one swap for the duty, one system call. A deadline in the
 //! shard costs two clock reads, and every tenth time or so a second wait.
@@ -235,7 +243,7 @@ impl Driver {
         drop(duty);
         match waited {
             Ok(1..) => Some(Turn::Events),
-            // Also after a wait that failed, as one that a signal interrupts: the token is taken.
+            // Also after a wait that failed: the token is taken.
             _ if unparked => Some(Turn::Unparked),
             Ok(0) => Some(Turn::Nothing),
             // It would fail again at once: sleep on the futex instead.
@@ -371,10 +379,14 @@ impl Park for Driver {
             if clock.is_paused() {
                 // The pool for blocking work is busy. It tells nobody when it is not: look again.
                 timeout = Some(PAUSED_LOOK);
-            } else if pass == Pass::First && timeout == self.timer.until_next(slot, now) {
+            } else if pass == Pass::Second {
+                // Exactly: a shard that coalesces by now would make it half a millisecond.
+                timeout = self.timer.until_next(slot, now);
+            } else if timeout == self.timer.until_next(slot, now) {
                 lead = self.lead(slot, timeout);
                 timeout = timeout.map(|timeout| timeout - lead);
             }
+            // 1, and 3.
             let turn = self.wait(slot, timeout);
             if turn == Turn::Events {
                 return Gathered::Something;
@@ -384,6 +396,7 @@ impl Park for Driver {
                 // The token is taken: to wait again would be to sleep over what it stands for.
                 return gathered(self.timer.is_due(slot, woken));
             }
+            // 2.
             let late = timeout.and_then(|timeout| woken.checked_duration_since(now + timeout));
             if let Some(late) = late
                 && pass == Pass::First
@@ -651,3 +664,6 @@ impl Watch for Watchman {
         self.wake_all(wakers);
     }
 }
+
+#[cfg(test)]
+mod tests;
