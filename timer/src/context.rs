@@ -29,7 +29,7 @@ thread_local! {
     };
     /// The last of `Context::served`: the address of its timers, null if there is none, and the shard. Apart from the rest,
     /// since what needs no destructor is read without a look whether that has run. The address is only compared, and
-    /// `served` keeps the timers there.
+    /// `served` keeps the timers there: when `Context` goes, this is null, lest other timers be made at that address.
     static SERVED: Cell<(*const Timers, usize)> = const { Cell::new((ptr::null(), 0)) };
 }
 
@@ -50,6 +50,12 @@ impl Context {
         let served = self.served.last();
         let served = served.map(|(own, shard)| (Arc::as_ptr(own.timers()), *shard));
         SERVED.set(served.unwrap_or((ptr::null(), 0)));
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        SERVED.set((ptr::null(), 0));
     }
 }
 
@@ -143,4 +149,45 @@ pub(crate) fn serve(handle: &Handle, shard: usize) -> ServeGuard {
 pub(crate) fn served_shard(timers: &Arc<Timers>) -> Option<usize> {
     let (served, shard) = SERVED.get();
     ptr::eq(served, Arc::as_ptr(timers)).then_some(shard)
+}
+
+#[cfg(all(test, not(rt_loom)))]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, Pausable};
+    use std::task::Poll;
+    use std::thread;
+
+    /// Asks at the very end of a thread.
+    struct AtTheEnd(Handle);
+
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            if CONTEXT.try_with(|_| ()).is_err() && served_shard(self.0.timers()).is_some() {
+                // A panic here would end the process.
+                self.0.close();
+            }
+        }
+    }
+
+    thread_local! {
+        static PROBE: RefCell<Option<AtTheEnd>> = const { RefCell::new(None) };
+    }
+
+    #[test]
+    fn a_thread_whose_context_has_gone_serves_nothing() {
+        let handle = Handle::new(1, Clock::new(Pausable::No), |_| Poll::Ready(()));
+        let ours = handle.clone();
+        let thread = thread::spawn(move || {
+            // Before the context, so that it goes after that.
+            PROBE.set(Some(AtTheEnd(ours.clone())));
+            std::mem::forget(ours.serve(0));
+            served_shard(ours.timers())
+        });
+        assert_eq!(thread.join().unwrap(), Some(0));
+        let refused = handle
+            .timers()
+            .insert(crate::Ticks(1), std::task::Waker::noop().clone());
+        assert!(refused.is_ok(), "the probe found the shard still served");
+    }
 }
