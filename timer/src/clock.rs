@@ -72,7 +72,7 @@ impl Ticks {
 /// A point in time that an entry waits for: nanoseconds since the clock was made, negative before that.
 ///
 /// It gives back the very `Instant` that it was made of, in half the bytes, and its ticks for a multiplication. 292 years
-/// away or more is never.
+/// away or more is never; what is further in the past than that counts as that far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deadline(i64);
 
@@ -414,6 +414,13 @@ mod tests {
         assert_eq!(clock.instant_of(deadline), Some(earlier));
         assert_eq!(deadline.ticks(), Ticks(0));
         assert!(clock.has_come(deadline) && deadline < clock.deadline_at(clock.base));
+        // Not every system has instants so far back.
+        if let Some(ages) = clock.base.checked_sub(400 * year) {
+            let deadline = clock.deadline_at(ages);
+            assert_eq!(deadline, Deadline(i64::MIN));
+            assert!(clock.has_come(deadline) && deadline.ticks() == Ticks(0));
+            assert!(clock.instant_of(deadline) > Some(ages));
+        }
     }
 
     #[test]
@@ -427,6 +434,9 @@ mod tests {
         assert!(clock.deadline_after(2 * century) < Deadline::NEVER);
         assert!(!clock.has_come(Deadline::NEVER));
         assert_eq!(Deadline::NEVER.ticks(), Ticks::NEVER);
+        let last = Deadline(i64::MAX - 1);
+        assert!(last.ticks() < Ticks::NEVER && clock.instant_of(last).is_some());
+        assert_eq!(clock.deadline_at(clock.instant_of(last).unwrap()), last);
         assert_eq!(clock.instant_of(Deadline::NEVER), None);
     }
 

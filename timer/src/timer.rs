@@ -5,7 +5,8 @@
 //! registers in its own shard, looks at `next` between polls, and sleeps no longer than until `next`.
 //!
 //! - P1: `next` is never later than the earliest deadline in the wheel, except under the lock.
-//!   It may be earlier, when what had that deadline was removed meanwhile; then the shard is *stale*.
+//!   It may be earlier: when what had that deadline was removed meanwhile, and then the shard is *stale*; or
+//!   when what was inserted was due already, and then the shard is due until it is fired.
 //!
 //! # Registering
 //!
@@ -41,9 +42,9 @@
 //! before the park makes that park return at once) may be unparked without a look at its state.
 //!
 //! A thread that gives up its shard does the like towards the reactor thread, which serves shards that
-//! nobody else serves: publish that the slot is left, fence, wake the reactor thread if the shard's
-//! `next` comes before the end of its sleep. Before sleeping, the reactor thread reads
-//! [`Handle::earliest`], which begins with a fence, after it published its own sleep.
+//! nobody else serves: publish that the slot is left, fence, read `next`, and wake the reactor thread if there
+//! is one. The other side is step 4 again, which wakes it if it finds the slot left. Waking leaves a token: a
+//! reactor thread that has looked at the shards already and is about to sleep looks once more.
 //!
 //! # Firing
 //!
@@ -393,21 +394,6 @@ impl Handle {
         next != Ticks::NEVER && next <= self.clock().ticks_before(now)
     }
 
-    /// Returns the shard with the earliest next deadline, and that deadline.
-    ///
-    /// Begins with a fence: for the reactor thread, which may sleep until then once it has published
-    /// that it sleeps; and for a paused clock, which advances to it.
-    pub fn earliest(&self) -> Option<(usize, Instant)> {
-        // Ordering: SeqCst. Pairs with the fence in `Timers::insert`, and with that of a thread
-        // which leaves a shard, as in `park_timeout`.
-        fence(SeqCst);
-        let shards = self.line.timers.shards.iter().enumerate();
-        let (shard, next) = shards
-            .map(|(i, s)| (i, s.fresh_next()))
-            .min_by_key(|&(_, n)| n)?;
-        Some((shard, self.clock().instant(next)?))
-    }
-
     /// Takes out timers of `shard` that are due at `now`, and hands each waker to `wake`; returns how
     /// many.
     ///
@@ -567,8 +553,8 @@ impl Timers {
         let shard = rouse.map_or(0, |rouse| rouse.outside_shard() % self.shards.len());
         let (key, is_earlier) = self.insert_in(shard, deadline, waker)?;
         if is_earlier {
-            // Ordering: SeqCst, registering step 3. Pairs with the fences in `park_timeout` and
-            // `earliest`: our store of `next` against the load of the parked state in `earlier`.
+            // Ordering: SeqCst, registering step 3. Pairs with the fence in `park_timeout` and that of a
+            // thread which leaves its slot: our store of `next` against the load of the state in `earlier`.
             if !bugs::NO_REGISTERING_FENCE.is_on() {
                 fence(SeqCst);
             }

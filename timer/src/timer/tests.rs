@@ -87,10 +87,11 @@ fn the_served_shard_takes_the_timer_and_nobody_is_roused() {
     let latest = wait(&handle, 9, &count);
     let earliest = wait(&handle, 2, &count);
     assert_eq!(*told.earlier.lock().unwrap(), [1, 1]);
-    assert_eq!(handle.earliest().unwrap().0, 1);
+    assert_eq!(handle.next(1), earliest.deadline());
     assert_eq!(handle.pending(), 4);
     drop((inside, later, latest, earliest));
-    assert_eq!((handle.pending(), handle.earliest()), (0, None));
+    assert_eq!(handle.pending(), 0);
+    assert_eq!([0, 1, 2].map(|shard| handle.next(shard)), [None; 3]);
 }
 
 #[test]
@@ -320,7 +321,7 @@ fn closing_wakes_all_and_refuses_more() {
     assert_eq!(fire(&handle, 0), 1);
     handle.close();
     assert_eq!(
-        (count.get(), handle.pending(), handle.earliest()),
+        (count.get(), handle.pending(), handle.next(0)),
         (3, 0, None)
     );
     assert!(matches!(poll(&mut never, &count), Poll::Ready(Err(_))));
