@@ -4,12 +4,12 @@
 //!
 //! One [`State`] word (generation, stamp, readiness) that events and operations change without a lock, and the
 //! waiters under a small mutex: one waker for each direction, which the last caller of `poll_ready` owns, and a list
-//! for `ready().await`, any number at a time, which has no memory before it is needed. All of it fits into one cache line.
+//! for `ready().await`, any number at a time, which is allocated for the first of them and kept while the registration lasts. All of it fits into one cache line.
 //!
 //! # Cost of a read
 //!
-//! One Acquire load (ready?), one `read(2)`, and at most one read-modify-write (`clear`, after a short read or
-//! `WouldBlock`). No lock unless the task must wait.
+//! Two Acquire loads (is there the page? see `slab.rs`; is it ready?), one `read(2)`, and at most one read-modify-write
+//! (`clear`, after a short read or `WouldBlock`), with another load of the page. No lock unless the task must wait.
 //!
 //! # The protocol
 //!
@@ -161,6 +161,7 @@ impl Source {
         let mut waiters = self.waiters.lock();
         // Under the mutex, so that an event between its two steps takes nothing from the next registration.
         self.state.retire();
+        waiters.fd = None;
         waiters.armed = None;
         Left {
             _directions: [waiters.reader.take(), waiters.writer.take()],
