@@ -43,6 +43,7 @@ pub(crate) struct Node {
 }
 
 // What a sleeping task costs in the wheel.
+#[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Node>() == 40 && size_of::<Key>() == 12);
 
 /// 64 nodes, or the header of a page that has given its memory back.
