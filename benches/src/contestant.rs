@@ -1,7 +1,7 @@
 //! Who takes part in a comparison, whatever it is written in.
 //!
 //! A [`Contestant`] has a name and answers questions. Most are crates behind [`Rt`], in this process or in a [fresh] one;
-//! [`Go`] is a program of its own. [`Contestants`] is the list that a bench makes; ours comes first, then the peer that ratios
+//! [Go](crate::go) is a program of its own. [`Contestants`] is the list that a bench makes; ours comes first, then the peer that ratios
 //! and goals refer to.
 
 use std::cell::OnceCell;

@@ -2,12 +2,12 @@
 //!
 //! The map:
 //!
-//! - [`rt`]: what a workload may ask of a runtime ([`Rt`]), and [`contestant!`](crate::contestant),
+//! - [`rt`]: what a workload may ask of a runtime ([`Rt`]), and [`contestant!`](crate::contestant!),
 //!   which writes the same implementation for each crate.
 //! - [`questions`]: one module for each area; its header states the questions, the method and how
 //!   to read the results, and it defines each workload once. Criterion's benches and the table use
 //!   the same functions.
-//! - [`contestant`]: who takes part; [`go`] is the one among them that is no crate.
+//! - [`mod@contestant`]: who takes part; [`go`] is the one among them that is no crate.
 //! - [`table`]: the interleaved comparison, `cargo bench --bench ratios` and `--bench report`.
 //! - [`paired`]: two contestants, two builds, or one runtime with and without rescue, in pairs with an interval:
 //!   `ratios -- --paired` and `cargo bench --bench rescue`.

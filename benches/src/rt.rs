@@ -1,7 +1,7 @@
 //! What a workload may ask of a runtime.
 //!
 //! [`Rt`] has Tokio's names, and a distinction that some peers need: a task that sleeps or uses sockets is spawned with
-//! [`Rt::spawn_io`]. [`contestant!`](crate::contestant) implements it for a crate that has
+//! [`Rt::spawn_io`]. [`contestant!`](crate::contestant!) implements it for a crate that has
 //! them too, so that two contestants differ in nothing but the crate's name.
 
 use std::fmt::Debug;
