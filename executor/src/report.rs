@@ -12,13 +12,12 @@
 //! **Cost.** Nothing where no poll is slow. A report allocates, takes a lock and reads files in `/proc`, on the reactor thread.
 
 use crate::scheduler::Shared;
-use crate::sync::Mutex;
+use crate::sync::{Condvar, Mutex};
 use crate::task::{Id, Runnable, contain};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::Location;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -201,7 +200,11 @@ impl fmt::Display for SlowPoll {
             write!(f, ", spawned at {location},")?;
         }
         let (verb, place) = (if self.ended { "held" } else { "has held" }, &self.place);
-        write!(f, " {verb} {place} for {} ms", self.so_far.as_millis())?;
+        write!(
+            f,
+            " {verb} {place} for {} ms",
+            self.so_far.as_millis() as u64
+        )?;
         match self.blocked {
             Some(true) => f.write_str(", blocked: move what blocks to `spawn_blocking`")?,
             Some(false) => {
@@ -341,7 +344,7 @@ struct State {
     /// How often each task was slow.
     counts: HashMap<Id, u64>,
     /// To the thread that makes the reports, once there is one.
-    sender: Option<SyncSender<(SlowPoll, Option<Still>)>>,
+    sender: Option<Sender>,
     /// The runtime has ended.
     closed: bool,
 }
@@ -431,7 +434,7 @@ impl Reporter {
         let sent = state
             .sender
             .as_ref()
-            .is_some_and(|sender| sender.try_send((poll, still)).is_ok());
+            .is_some_and(|sender| sender.try_send(poll, still));
         if !sent {
             state.suppressed += suppressed + 1;
         }
@@ -446,21 +449,85 @@ impl Reporter {
     }
 
     /// Starts the thread; without one, reports are left out.
-    fn start(&self, shared: Weak<Shared>) -> Option<SyncSender<(SlowPoll, Option<Still>)>> {
-        let (sender, reports) = sync_channel::<(SlowPoll, Option<Still>)>(QUEUE);
+    fn start(&self, shared: Weak<Shared>) -> Option<Sender> {
+        let sender = Sender(Arc::new(Outbox {
+            waiting: Mutex::new(Waiting {
+                reports: VecDeque::with_capacity(QUEUE),
+                is_closed: false,
+            }),
+            changed: Condvar::new(),
+        }));
+        let outbox = Arc::clone(&sender.0);
         let config = self.config.clone();
         let make = move || {
-            for (mut poll, still) in reports {
-                if let (Some(stack), Some(still)) = (config.stack, still) {
-                    let lasts = || shared.upgrade().is_some_and(|shared| shared.lasts(still));
-                    poll.stack = lasts().then(|| stack(still.thread, &lasts)).flatten();
-                }
-                let _ = contain(|| (config.report)(&poll));
+            while let Some((mut poll, still)) = outbox.next() {
+                let _ = contain(|| {
+                    if let (Some(stack), Some(still)) = (config.stack, still) {
+                        let lasts = || shared.upgrade().is_some_and(|shared| shared.lasts(still));
+                        poll.stack = lasts().then(|| stack(still.thread, &lasts)).flatten();
+                    }
+                    (config.report)(&poll);
+                });
             }
         };
         let started = std::thread::Builder::new()
             .name("runtime-report".into())
             .spawn(make);
         started.ok().map(|_| sender)
+    }
+}
+
+/// Reports on their way to the thread that makes them. (A channel of the standard library would do, but it is three kinds of
+/// channel in one, and 17 kB in every program.)
+struct Outbox {
+    /// Held for a few instructions by either side.
+    waiting: Mutex<Waiting>,
+    /// Notified at each change, of one thread at most.
+    changed: Condvar,
+}
+
+struct Waiting {
+    /// At most [`QUEUE`].
+    reports: VecDeque<(SlowPoll, Option<Still>)>,
+    /// Nothing more will come.
+    is_closed: bool,
+}
+
+impl Outbox {
+    /// The next report, once there is one; `None` after the last.
+    fn next(&self) -> Option<(SlowPoll, Option<Still>)> {
+        let mut waiting = self.waiting.lock();
+        loop {
+            if let Some(report) = waiting.reports.pop_front() {
+                return Some(report);
+            }
+            if waiting.is_closed {
+                return None;
+            }
+            self.changed.wait(&mut waiting);
+        }
+    }
+}
+
+/// The only way into an [`Outbox`], which is closed with it.
+struct Sender(Arc<Outbox>);
+
+impl Sender {
+    /// Puts a report in; `false` if it is full.
+    fn try_send(&self, poll: SlowPoll, still: Option<Still>) -> bool {
+        let mut waiting = self.0.waiting.lock();
+        let has_room = waiting.reports.len() < QUEUE;
+        if has_room {
+            waiting.reports.push_back((poll, still));
+            self.0.changed.notify_one();
+        }
+        has_room
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.waiting.lock().is_closed = true;
+        self.0.changed.notify_one();
     }
 }

@@ -125,11 +125,11 @@ impl Shared {
 
     fn start_lane_thread(self: &Arc<Self>, seat: usize) -> io::Result<()> {
         let owned = Arc::clone(self);
-        self.start_member(move || {
+        self.start_member(Box::new(move || {
             call_hook(&owned.config.on_thread_start);
             owned.serve_lane(seat);
             call_hook(&owned.config.on_thread_stop);
-        })
+        }))
     }
 
     /// The body of a thread of the lane.
@@ -254,11 +254,9 @@ impl Shared {
 
 /// Threads of the runtime's own.
 impl Shared {
-    /// Starts a thread that is a member, knows its handle, and runs `body` inside what the facade puts around it.
-    pub(crate) fn start_member(
-        self: &Arc<Self>,
-        body: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    /// Starts a thread that is a member, knows its handle, and runs `body` inside what the facade puts around it. (Boxed, so that
+    /// programs have all that is about starting a thread once, and not for each kind of thread.)
+    pub(crate) fn start_member(self: &Arc<Self>, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
         if self.is_forked() {
             // The child must not poll the parent's tasks.
             return Err(io::Error::other("the process is a fork of the runtime's"));
@@ -300,7 +298,7 @@ impl Shared {
         *self.spare_name.lock() = Some(name);
     }
 
-    fn member_main(self: &Arc<Self>, body: impl FnOnce()) {
+    fn member_main(self: &Arc<Self>, body: Box<dyn FnOnce() + Send>) {
         /// Ends the membership, whatever happens; the shutdown waits for it.
         struct Leave<'a>(&'a Shared);
         impl Drop for Leave<'_> {

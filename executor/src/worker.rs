@@ -164,11 +164,11 @@ impl fmt::Debug for Worker {
 /// Starts a thread that serves `slot`, and later whatever slot it is handed.
 pub(crate) fn start_thread(shared: &Arc<Shared>, slot: usize) -> io::Result<()> {
     let owned = Arc::clone(shared);
-    shared.start_member(move || {
+    shared.start_member(Box::new(move || {
         call_hook(&owned.config.on_thread_start);
         serve_slots(&owned, slot);
         call_hook(&owned.config.on_thread_stop);
-    })
+    }))
 }
 
 /// Serves one slot after another until the shutdown, or until none is handed over for a while.
