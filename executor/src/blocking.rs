@@ -201,7 +201,7 @@ impl Pool {
         }
         let handles = mem::take(&mut crew.handles);
         drop(crew);
-        for handle in handles.into_values().flatten() {
+        for handle in handles.into_iter().filter_map(|(_, handle)| handle) {
             // The thread's function has ended, and it contains all panics.
             let _ = handle.join();
         }
@@ -291,8 +291,8 @@ impl Shared {
         };
         let mut crew = self.crew.lock();
         // If the thread has retired already, nobody is going to join it.
-        if crew.handles.remove(&number).is_none() {
-            crew.handles.insert(number, Some(handle));
+        if crew.take_handle(number).is_none() {
+            crew.handles.push((number, Some(handle)));
         }
     }
 
@@ -504,9 +504,9 @@ impl Shared {
             self.ended.notify_all();
             return;
         }
-        let own = crew.handles.remove(&number);
+        let own = crew.take_handle(number);
         if own.is_none() {
-            crew.handles.insert(number, None);
+            crew.handles.push((number, None));
         }
         drop(crew);
         drop(own);

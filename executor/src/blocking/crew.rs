@@ -4,7 +4,7 @@
 //! whether a thread looks out for a job for some microseconds before it sleeps. The words and the protocol are in
 //! `blocking.md`. Nothing here locks, waits or starts a thread, so all of it costs a few instructions.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,8 +101,9 @@ pub(super) struct Crew {
     pub(super) is_closed: bool,
     /// The number of the newest thread.
     newest: u64,
-    /// The threads by number, to be joined. `None` is for a thread that ended before its starter came here.
-    pub(super) handles: BTreeMap<u64, Option<thread::JoinHandle<()>>>,
+    /// The threads with their numbers, to be joined. `None` is for a thread that ended before its starter came here. Searched
+    /// from end to end, once when a thread starts and once when it retires.
+    pub(super) handles: Vec<(u64, Option<thread::JoinHandle<()>>)>,
     /// The threads that are alive, to know a thread of this pool when it asks for the shutdown.
     pub(super) ids: Vec<thread::ThreadId>,
     /// How fast the queue is served.
@@ -142,11 +143,20 @@ impl Crew {
             threads_refused: 0,
             is_closed: false,
             newest: 0,
-            handles: BTreeMap::new(),
+            handles: Vec::new(),
             ids: Vec::new(),
             pace: Pace::new(config.hands),
             spinning: Spinning::new(!config.spin.is_zero()),
         }
+    }
+
+    /// Takes out what is known of the thread with this number; `None` if nothing is.
+    pub(super) fn take_handle(&mut self, number: u64) -> Option<Option<thread::JoinHandle<()>>> {
+        let at = self
+            .handles
+            .iter()
+            .position(|(other, _)| *other == number)?;
+        Some(self.handles.swap_remove(at).1)
     }
 
     /// How many threads wait and have not been chosen.
