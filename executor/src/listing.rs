@@ -27,7 +27,7 @@ pub struct TaskInfo {
     pub location: &'static Location<'static>,
     /// What it was doing.
     pub state: TaskState,
-    /// How long ago its first poll was over, to 16 ms; `None` before that.
+    /// How long ago its first poll was over, to some 30 ms; `None` before that.
     pub age: Option<Duration>,
     /// About how often it was polled.
     pub polls: u64,

@@ -60,6 +60,10 @@ const SPARES: usize = Rescue::MAX_SPARES;
 /// How many threads may be guests at the same time; further ones block without running tasks.
 const GUESTS: usize = 8;
 
+/// How many shards the list of live tasks has for each worker. Who spawns moves on from shard to shard, those who complete the tasks follow; the more
+/// shards, the seldomer they meet (`spawn_outside`).
+const SHARDS_A_WORKER: usize = 16;
+
 /// Which threads run the tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavor {
@@ -471,7 +475,7 @@ impl Handle {
             injector: Injector::new(),
             express: Injector::new(),
             urgent: CachePadded::new(AtomicBool::new(false)),
-            owned: Owned::new(4 * config.workers),
+            owned: Owned::new(SHARDS_A_WORKER * config.workers),
             park,
             threads: Threads::new(workers, config.slots()),
             blocking: Pool::new(blocking_config(&config, me)),

@@ -161,7 +161,7 @@ pub(crate) struct TaskInfo {
     /// Its word: compared by [`Place::is_same`](super::Place::is_same) with what a slot publishes, it tells who polls
     /// it.
     pub(crate) word: u64,
-    /// How long ago its first poll was over, to 16 ms; `None` before that.
+    /// How long ago its first poll was over, to some 30 ms; `None` before that.
     pub(crate) age: Option<Duration>,
     /// About how many of its polls had been sampled.
     pub(crate) sampled_polls: u64,
@@ -541,7 +541,7 @@ impl<'a> TaskRef<'a> {
         self.header.word.add_conduct(bits);
     }
 
-    /// How long ago, at `now`, its first poll was over, to 16 ms; `None` before that.
+    /// How long ago, at `now`, its first poll was over, to some 30 ms; `None` before that.
     pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
         self.header.born.age(now)
     }

@@ -85,7 +85,7 @@ impl TaskInfo {
         }
     }
 
-    /// Returns how long ago its first poll was over, to 16 ms; `None` before that. It wraps after two years.
+    /// Returns how long ago its first poll was over, to some 30 ms; `None` before that. It wraps after two years.
     pub fn age(&self) -> Option<Duration> {
         self.0.age
     }
