@@ -13,7 +13,7 @@
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
 //! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
-//! [`LONG_POLL`] on average does notify. A searcher takes from a LIFO slot only on its last attempt, and only if
+//! [`LONG_POLL`] on average does notify. By the same average it tells whether what its driver has woken is enough work for two ([`BACKLOG`]). A searcher takes from a LIFO slot only on its last attempt, and only if
 //! the owner's epoch has not moved for [`LIFO_PATIENCE`].
 //!
 //! **Samples.** How long polls last and how long tasks wait to be polled is known from one turn in [`SAMPLE_INTERVAL`]: then the poll is timed, and
@@ -46,7 +46,10 @@ use std::time::{Duration, Instant};
 const LIFO_STREAK: u8 = 3;
 /// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
 /// is sooner than a thread that must be woken first (5 to 50 µs).
-const LONG_POLL: Duration = Duration::from_micros(20);
+const LONG_POLL: u64 = 20_000;
+/// What a driver has woken is notified for if it takes so many nanoseconds to run, as far as can be told from the last polls. A woken thread needs 5 to
+/// 50 µs until it runs something, and then both have less to do at a time: smaller batches, more waits, more switches (`echo_64`).
+const BACKLOG: u64 = 200_000;
 /// A window of the poll average begins after every so many times of parking (and at every look at the driver): one long poll should not
 /// be taken for a habit too often.
 const WINDOW_EVERY: u32 = 8;
@@ -124,7 +127,9 @@ pub(crate) struct Worker {
     window: Cell<Option<(Instant, u64)>>,
     /// Times of parking until a window begins again.
     window_in: Cell<u32>,
-    /// Whether polls lasted `LONG_POLL` on average in the last window.
+    /// How long polls lasted on average in the last window; as long as can be before there was one.
+    poll_nanos: Cell<u64>,
+    /// Whether that was `LONG_POLL`, or the watchman has found this thread stuck since.
     long_polls: Cell<bool>,
 }
 
@@ -235,6 +240,7 @@ impl Worker {
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
             window: Cell::new(None),
             window_in: Cell::new(1),
+            poll_nanos: Cell::new(u64::MAX),
             long_polls: Cell::new(false),
         })
     }
@@ -459,6 +465,7 @@ impl Worker {
         self.own().signal.fetch_and(SHUTDOWN, Ordering::AcqRel);
         if signal & STUCK != 0 {
             self.long_polls.set(true);
+            self.poll_nanos.set(u64::MAX);
             let shared = &self.shared;
             // R4. What lies in the slot is taken by others, or drained when the slot is left.
             return self.role == Role::Worker
@@ -601,6 +608,10 @@ impl Worker {
             if patience == 0 || !self.may_linger() {
                 break;
             }
+            if patience == LINGER {
+                // Looking around is no poll.
+                self.measure_polls(Instant::now());
+            }
             patience -= 1;
             std::thread::yield_now();
         }
@@ -690,8 +701,9 @@ impl Worker {
             self.shared.park.passed_on();
             self.shared.injected();
         }
-        // One task is for this thread; more than one is work for others too.
-        if self.deque.len() > 1 {
+        // One task is for this thread; more are work for others too, if it will take this one longer than them to wake up.
+        let waiting = u64::try_from(self.deque.len()).unwrap_or(u64::MAX);
+        if waiting > 1 && waiting.saturating_mul(self.poll_nanos.get()) >= BACKLOG {
             self.notify();
         }
     }
@@ -705,7 +717,8 @@ impl Worker {
         if polls == 0 {
             return;
         }
-        let average = now.duration_since(since) / u32::try_from(polls).unwrap_or(u32::MAX);
+        let average = now.duration_since(since).as_nanos() as u64 / polls;
+        self.poll_nanos.set(average);
         self.long_polls.set(average >= LONG_POLL);
     }
 
