@@ -12,7 +12,7 @@
 //! and leaving: one uncontended lock and one read-modify-write each.
 #![doc = include_str!("idle.md")]
 
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, bug, fence};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, bug, fence};
 use crossbeam_utils::CachePadded;
 
 /// One searching worker in the state word.
@@ -66,6 +66,8 @@ pub(crate) struct Idle {
     sleepers: Mutex<Vec<u32>>,
     /// Where each slot stands in `sleepers`, or `NOWHERE`. Written under the lock.
     place: Box<[AtomicU32]>,
+    /// Whether a worker lingers (S3); one at a time.
+    lingers: AtomicBool,
 }
 
 impl Idle {
@@ -74,6 +76,7 @@ impl Idle {
             counts: CachePadded::new(AtomicU64::new(0)),
             sleepers: Mutex::new(Vec::with_capacity(slots)),
             place: (0..slots).map(|_| AtomicU32::new(NOWHERE)).collect(),
+            lingers: AtomicBool::new(false),
         }
     }
 
@@ -144,6 +147,17 @@ impl Idle {
         // Ordering: SeqCst, one total order with N1.
         self.counts.fetch_add(SEARCHING, Ordering::SeqCst);
         true
+    }
+
+    /// Begins to linger, unless another worker does.
+    pub(crate) fn try_linger(&self) -> bool {
+        // Relaxed, here and below: it only bounds how many do, and orders nothing.
+        !self.lingers.load(Ordering::Relaxed) && !self.lingers.swap(true, Ordering::Relaxed)
+    }
+
+    /// Lingers no longer.
+    pub(crate) fn end_linger(&self) {
+        self.lingers.swap(false, Ordering::Relaxed);
     }
 
     /// Ends a search that found work; `true` if it was the last one, and then the caller notifies

@@ -59,6 +59,11 @@ const LIFO_PATIENCE: Duration = Duration::from_micros(5);
 /// How often a searcher that has stolen before looks once more, giving up its core in between, before it parks (`idle.md`, Search). About 10 µs,
 /// what it takes to sleep and to be woken again; rayon's searchers yield 32 times.
 const LINGER: u32 = 16;
+/// If others use the core for longer than this when it is given up, lingering does not pay. Much more than a switch there and back, much less than a
+/// time slice.
+const LINGER_PRICE: Duration = Duration::from_micros(50);
+/// How often it is not tried again then. A guess.
+const NO_LINGER: u32 = 63;
 
 /// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own; as many as keep the
 /// cost of a sample, some 700 instructions, below one in a hundred (`benches/instructions`).
@@ -108,6 +113,8 @@ pub(crate) struct Worker {
     dispatching: Cell<bool>,
     /// Whether it has stolen from a deque since it last looked around in vain.
     has_stolen: Cell<bool>,
+    /// How often it will park at once instead of lingering, because lingering was dear.
+    no_linger: Cell<u32>,
     /// How many tasks the driver's wakers sent to the injector (guests only).
     sent_away: Cell<usize>,
     /// Whether the slot was given up inside `block_in_place`.
@@ -230,6 +237,7 @@ impl Worker {
             searching: Cell::new(false),
             dispatching: Cell::new(false),
             has_stolen: Cell::new(false),
+            no_linger: Cell::new(0),
             sent_away: Cell::new(0),
             retired: Cell::new(false),
             chore_in: Cell::new(chores.span),
@@ -567,8 +575,15 @@ impl Worker {
 
     // ---------------------------------------------------------------- search
 
-    /// Looks at everybody else's queues, if not too many others do.
+    /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain.
     fn search(&self) -> Option<Runnable> {
+        let has_stolen = self.has_stolen.replace(false);
+        self.look_around()
+            .or_else(|| if has_stolen { self.linger() } else { None })
+    }
+
+    /// Looks at everybody else's queues, if not too many others do.
+    fn look_around(&self) -> Option<Runnable> {
         if !self.searching.get() {
             if !self.shared.idle.try_search(self.shared.slots.count_live()) {
                 return None;
@@ -576,11 +591,6 @@ impl Worker {
             self.searching.set(true);
         }
         let start = self.next_random() as usize % self.shared.slots.len();
-        let mut patience = if self.has_stolen.replace(false) {
-            LINGER
-        } else {
-            0
-        };
         loop {
             let mut contended = false;
             for victim in self.shared.slots.live_from(start) {
@@ -602,20 +612,49 @@ impl Worker {
             if let Some(task) = self.pop_injected_batch() {
                 return Some(task);
             }
-            if contended {
-                continue;
-            }
-            if patience == 0 || !self.may_linger() {
+            if !contended {
                 break;
             }
-            if patience == LINGER {
-                // Looking around is no poll.
-                self.measure_polls(Instant::now());
-            }
-            patience -= 1;
-            std::thread::yield_now();
         }
         self.steal_lifo(start)
+    }
+
+    /// S3. Looks again a few times, giving up the core in between, while others are awake who may push something.
+    fn linger(&self) -> Option<Runnable> {
+        if let Some(left) = self.no_linger.get().checked_sub(1) {
+            self.no_linger.set(left);
+            return None;
+        }
+        if !self.may_linger() || !self.shared.idle.try_linger() {
+            return None;
+        }
+        // Not counted as searching meanwhile: without its core it finds nothing.
+        self.stop_searching();
+        let mut before = Instant::now();
+        // Looking around is no poll.
+        self.measure_polls(before);
+        let mut found = None;
+        for _ in 0..LINGER {
+            std::thread::yield_now();
+            if !self.may_linger() {
+                break;
+            }
+            if self.shared.has_work() {
+                found = self.look_around();
+                if found.is_some() {
+                    break;
+                }
+                self.stop_searching();
+            }
+            let now = Instant::now();
+            if now.duration_since(before) > LINGER_PRICE {
+                self.no_linger.set(NO_LINGER);
+                break;
+            }
+            before = now;
+        }
+        self.shared.idle.end_linger();
+        found
     }
 
     /// Whether somebody else is awake who may push something, and nobody wants this thread to do something else.
@@ -703,7 +742,9 @@ impl Worker {
         }
         // One task is for this thread; more are work for others too, if it will take this one longer than them to wake up.
         let waiting = u64::try_from(self.deque.len()).unwrap_or(u64::MAX);
-        if waiting > 1 && waiting.saturating_mul(self.poll_nanos.get()) >= BACKLOG {
+        let is_much = || waiting.saturating_mul(self.poll_nanos.get()) >= BACKLOG;
+        // N6: the watchman stands in for the notification, if there is one.
+        if waiting > 1 && (is_much() || self.shared.config.rescue.is_none()) {
             self.notify();
         }
     }

@@ -297,3 +297,43 @@ fn two_tasks_that_wake_each_other_without_end_starve_nobody() {
         }
     });
 }
+
+/// What the driver wakes in one batch is shared even if the first of the tasks blocks: by the notification where there is no rescue, else by the watchman
+/// at the latest.
+#[test]
+fn what_is_woken_in_one_batch_is_run_by_others_if_the_first_blocks() {
+    for rescue in [false, true] {
+        let _watchdog = Watchdog::new(LIMIT);
+        let runtime = runtime::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .rescue(rescue)
+            .build()
+            .unwrap();
+        let (done, results) = mpsc::channel();
+        let blocked = Arc::new(AtomicBool::new(false));
+        let at = runtime::time::Instant::now() + Duration::from_millis(100);
+        for _ in 0..64 {
+            let (done, blocked) = (done.clone(), blocked.clone());
+            runtime.spawn(async move {
+                // Short polls first, so that the average tells of no hog.
+                for _ in 0..1000 {
+                    yield_now().await;
+                }
+                runtime::time::sleep_until(at).await;
+                if blocked.swap(true, Ordering::SeqCst) {
+                    done.send(()).unwrap();
+                } else {
+                    // Until all others have run, on whatever thread.
+                    let _ = done.send(());
+                    while Arc::strong_count(&blocked) > 2 {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+        drop(done);
+        assert_eq!(results.iter().count(), 64, "rescue: {rescue}");
+        drop(blocked);
+    }
+}
