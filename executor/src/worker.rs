@@ -59,11 +59,6 @@ const LIFO_PATIENCE: Duration = Duration::from_micros(5);
 /// How often a searcher that has stolen before looks once more, giving up its core in between, before it parks (`idle.md`, Search). About 10 µs,
 /// what it takes to sleep and to be woken again; rayon's searchers yield 32 times.
 const LINGER: u32 = 16;
-/// If others use the core for longer than this when it is given up, lingering does not pay. Much more than a switch there and back, much less than a
-/// time slice.
-const LINGER_PRICE: Duration = Duration::from_micros(50);
-/// How often it is not tried again then. A guess.
-const NO_LINGER: u32 = 63;
 
 /// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own; as many as keep the
 /// cost of a sample, some 700 instructions, below one in a hundred (`benches/instructions`).
@@ -113,8 +108,6 @@ pub(crate) struct Worker {
     dispatching: Cell<bool>,
     /// Whether it has stolen from a deque since it last looked around in vain.
     has_stolen: Cell<bool>,
-    /// How often it will park at once instead of lingering, because lingering was dear.
-    no_linger: Cell<u32>,
     /// How many tasks the driver's wakers sent to the injector (guests only).
     sent_away: Cell<usize>,
     /// Whether the slot was given up inside `block_in_place`.
@@ -237,7 +230,6 @@ impl Worker {
             searching: Cell::new(false),
             dispatching: Cell::new(false),
             has_stolen: Cell::new(false),
-            no_linger: Cell::new(0),
             sent_away: Cell::new(0),
             retired: Cell::new(false),
             chore_in: Cell::new(chores.span),
@@ -621,18 +613,13 @@ impl Worker {
 
     /// S3. Looks again a few times, giving up the core in between, while others are awake who may push something.
     fn linger(&self) -> Option<Runnable> {
-        if let Some(left) = self.no_linger.get().checked_sub(1) {
-            self.no_linger.set(left);
-            return None;
-        }
         if !self.may_linger() || !self.shared.idle.try_linger() {
             return None;
         }
         // Not counted as searching meanwhile: without its core it finds nothing.
         self.stop_searching();
-        let mut before = Instant::now();
         // Looking around is no poll.
-        self.measure_polls(before);
+        self.measure_polls(Instant::now());
         let mut found = None;
         for _ in 0..LINGER {
             std::thread::yield_now();
@@ -646,12 +633,6 @@ impl Worker {
                 }
                 self.stop_searching();
             }
-            let now = Instant::now();
-            if now.duration_since(before) > LINGER_PRICE {
-                self.no_linger.set(NO_LINGER);
-                break;
-            }
-            before = now;
         }
         self.shared.idle.end_linger();
         found
