@@ -6,8 +6,8 @@
 //!    injector first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
 //! 2. the slot's signal word (shutdown, stuck) and the `urgent` flag: one relaxed load each;
 //! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector;
-//! 4. search: the other live slots in a random order, the injector, at last the LIFO slots of those who compute
-//!    for long;
+//! 4. search: the other live slots in a random order, the injector, at last (after some patience, if it has stolen before) the LIFO slots of those who
+//!    compute for long;
 //! 5. park, as `idle.md` says.
 //!
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
@@ -567,21 +567,39 @@ impl Worker {
 
     // ---------------------------------------------------------------- search
 
-    /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain.
+    /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain, and takes from a LIFO slot at last.
     fn search(&self) -> Option<Runnable> {
         let has_stolen = self.has_stolen.replace(false);
-        self.look_around()
-            .or_else(|| if has_stolen { self.linger() } else { None })
+        if !self.start_searching() {
+            return None;
+        }
+        if let Some(task) = self.look_around() {
+            return Some(task);
+        }
+        if has_stolen && let Some(task) = self.linger() {
+            return Some(task);
+        }
+        // Whoever has the core instead of us is not taken for somebody who computes for long before that.
+        if self.start_searching() {
+            self.steal_lifo()
+        } else {
+            None
+        }
     }
 
-    /// Looks at everybody else's queues, if not too many others do.
-    fn look_around(&self) -> Option<Runnable> {
+    /// S1. Counts as searching, unless too many do.
+    fn start_searching(&self) -> bool {
         if !self.searching.get() {
             if !self.shared.idle.try_search(self.shared.slots.count_live()) {
-                return None;
+                return false;
             }
             self.searching.set(true);
         }
+        true
+    }
+
+    /// Looks at everybody else's deques and at the injector.
+    fn look_around(&self) -> Option<Runnable> {
         let start = self.next_random() as usize % self.shared.slots.len();
         loop {
             let mut contended = false;
@@ -605,10 +623,9 @@ impl Worker {
                 return Some(task);
             }
             if !contended {
-                break;
+                return None;
             }
         }
-        self.steal_lifo(start)
     }
 
     /// S3. Looks again a few times, giving up the core in between, while others are awake who may push something.
@@ -626,7 +643,7 @@ impl Worker {
             if !self.may_linger() {
                 break;
             }
-            if self.shared.has_work() {
+            if self.shared.has_work() && self.start_searching() {
                 found = self.look_around();
                 if found.is_some() {
                     break;
@@ -650,7 +667,8 @@ impl Worker {
     }
 
     /// The last attempt: the LIFO slot of somebody who computes for long.
-    fn steal_lifo(&self, start: usize) -> Option<Runnable> {
+    fn steal_lifo(&self) -> Option<Runnable> {
+        let start = self.next_random() as usize % self.shared.slots.len();
         for victim in self.shared.slots.live_from(start) {
             let slot = self.shared.slots.get(victim);
             if victim == self.slot || slot.lifo.is_empty() {
