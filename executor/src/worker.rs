@@ -6,15 +6,15 @@
 //!    injector first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
 //! 2. the slot's signal word (shutdown, stuck) and the `urgent` flag: one relaxed load each;
 //! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector;
-//! 4. search: the other live slots in a random order, the injector, at last (after some patience, if it has stolen before) the LIFO slots of those who
+//! 4. search (`worker/search.rs`): the other live slots in a random order, the injector, at last (after some patience, if it has stolen before) the LIFO slots of those who
 //!    compute for long;
 //! 5. park, as `idle.md` says.
 //!
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
 //! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
-//! [`LONG_POLL`] on average does notify. By the same average it tells whether what its driver has woken is enough work for two ([`BACKLOG`]). A searcher takes from a LIFO slot only on its last attempt, and only if
-//! the owner's epoch has not moved for [`LIFO_PATIENCE`].
+//! [`LONG_POLL`] on average does notify. By the same average it tells whether what its driver has woken is enough work
+//! for two ([`BACKLOG`]).
 //!
 //! **Samples.** How long polls last and how long tasks wait to be polled is known from one turn in [`SAMPLE_INTERVAL`]: then the poll is timed, and
 //! the next task that this thread schedules gets a time stamp, kept beside the queue, and a mark that the thread which polls it finds.
@@ -39,7 +39,9 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+mod search;
 
 /// How many tasks in a row may come from the LIFO slot. Tokio's figure; a pair of tasks that wake each other must not
 /// keep the rest of the deque waiting.
@@ -53,13 +55,6 @@ const BACKLOG: u64 = 200_000;
 /// A window of the poll average begins after every so many times of parking (and at every look at the driver): one long poll should not
 /// be taken for a habit too often.
 const WINDOW_EVERY: u32 = 8;
-/// How long the owner's epoch must stand still before its LIFO slot is stolen from.
-const LIFO_PATIENCE: Duration = Duration::from_micros(5);
-
-/// How often a searcher that has stolen before looks once more, giving up its core in between, before it parks (`idle.md`, Search). About 10 µs,
-/// what it takes to sleep and to be woken again; rayon's searchers yield 32 times.
-const LINGER: u32 = 16;
-
 /// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own; as many as keep the
 /// cost of a sample, some 700 instructions, below one in a hundred (`benches/instructions`).
 pub(crate) const SAMPLE_INTERVAL: u32 = 251;
@@ -563,154 +558,6 @@ impl Worker {
                 Steal::Retry => {}
             }
         }
-    }
-
-    // ---------------------------------------------------------------- search
-
-    /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain, and takes from a LIFO slot at last.
-    fn search(&self) -> Option<Runnable> {
-        let has_stolen = self.has_stolen.replace(false);
-        if !self.start_searching() {
-            return None;
-        }
-        if let Some(task) = self.look_around() {
-            return Some(task);
-        }
-        if has_stolen && let Some(task) = self.linger() {
-            return Some(task);
-        }
-        // Whoever has the core instead of us is not taken for somebody who computes for long before that.
-        if self.start_searching() {
-            self.steal_lifo()
-        } else {
-            None
-        }
-    }
-
-    /// S1. Counts as searching, unless too many do.
-    fn start_searching(&self) -> bool {
-        if !self.searching.get() {
-            if !self.shared.idle.try_search(self.shared.slots.count_live()) {
-                return false;
-            }
-            self.searching.set(true);
-        }
-        true
-    }
-
-    /// Looks at everybody else's deques and at the injector.
-    fn look_around(&self) -> Option<Runnable> {
-        let start = self.next_random() as usize % self.shared.slots.len();
-        loop {
-            let mut contended = false;
-            for victim in self.shared.slots.live_from(start) {
-                if victim == self.slot {
-                    continue;
-                }
-                let stealer = &self.shared.slots.get(victim).stealer;
-                match stealer.steal_batch_and_pop(&self.deque) {
-                    Steal::Success(task) => {
-                        bump(&self.own.counters.steals, 1);
-                        bump(&self.own.counters.stolen, 1 + self.deque.len() as u64);
-                        self.has_stolen.set(true);
-                        return Some(task);
-                    }
-                    Steal::Empty => {}
-                    Steal::Retry => contended = true,
-                }
-            }
-            if let Some(task) = self.pop_injected_batch() {
-                return Some(task);
-            }
-            if !contended {
-                return None;
-            }
-        }
-    }
-
-    /// S3. Looks again a few times, giving up the core in between, while others are awake who may push something.
-    fn linger(&self) -> Option<Runnable> {
-        if !self.may_linger() || !self.shared.idle.try_linger() {
-            return None;
-        }
-        // Not counted as searching meanwhile: without its core it finds nothing.
-        self.stop_searching();
-        // Looking around is no poll.
-        self.measure_polls(Instant::now());
-        let mut found = None;
-        for _ in 0..LINGER {
-            std::thread::yield_now();
-            if !self.may_linger() {
-                break;
-            }
-            if self.shared.has_work() && self.start_searching() {
-                found = self.look_around();
-                if found.is_some() {
-                    break;
-                }
-                self.stop_searching();
-            }
-        }
-        self.shared.idle.end_linger();
-        found
-    }
-
-    /// Whether somebody else is awake who may push something, and nobody wants this thread to do something else.
-    fn may_linger(&self) -> bool {
-        let awake = self
-            .shared
-            .slots
-            .count_live()
-            .saturating_sub(self.shared.idle.parked());
-        // Relaxed: raised with an unpark, or found a little later.
-        awake > 1 && self.own().signal.load(Ordering::Relaxed) == 0
-    }
-
-    /// The last attempt: the LIFO slot of somebody who computes for long.
-    fn steal_lifo(&self) -> Option<Runnable> {
-        let start = self.next_random() as usize % self.shared.slots.len();
-        for victim in self.shared.slots.live_from(start) {
-            let slot = self.shared.slots.get(victim);
-            if victim == self.slot || slot.lifo.is_empty() {
-                continue;
-            }
-            // Relaxed: compared with itself only.
-            let epoch = slot.epoch.load(Ordering::Relaxed);
-            let since = Instant::now();
-            let moved = loop {
-                if slot.epoch.load(Ordering::Relaxed) != epoch || slot.lifo.is_empty() {
-                    break true;
-                }
-                if since.elapsed() >= LIFO_PATIENCE {
-                    break false;
-                }
-                std::hint::spin_loop();
-            };
-            if !moved && let Some(task) = slot.lifo.take() {
-                bump(&self.own.counters.lifo_steals, 1);
-                return Some(task);
-            }
-        }
-        None
-    }
-
-    /// Ends the search, because work was found or the thread does something else.
-    #[inline]
-    pub(crate) fn stop_searching(&self) {
-        if self.searching.replace(false) && self.shared.idle.found_work() && self.shared.has_work()
-        {
-            self.shared.notify();
-        }
-    }
-
-    fn next_random(&self) -> u32 {
-        // xorshift32: Marsaglia, "Xorshift RNGs", 2003.
-        let mut x = self.random.get();
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        self.random.set(x);
-        x
     }
 
     // ---------------------------------------------------------------- driver and parking

@@ -1,0 +1,170 @@
+//! Searching: how a worker that has run out of work finds some (`idle.md`, Search).
+//!
+//! First everybody else's deques, from a random one on, and the injector; then, if it has stolen before, a while of lingering, with the core given up
+//! between two looks; at last the LIFO slots of those who compute for long. A searcher takes from a LIFO slot only on this last attempt, and only if
+//! the owner's epoch has not moved for [`LIFO_PATIENCE`].
+//!
+//! **Cost.** Beginning and ending a search: one read-modify-write of the counts each. A look at a slot: what `crossbeam_deque`'s steal takes, two
+//! loads and a fence if the deque is empty. Lingering: a `sched_yield` and a few loads a look. No lock; a clock read only for LIFO slots and lingering.
+
+use super::Worker;
+use crate::metrics::bump;
+use crate::sync::Ordering;
+use crate::task::Runnable;
+use crossbeam_deque::Steal;
+use std::time::{Duration, Instant};
+
+/// How long the owner's epoch must stand still before its LIFO slot is stolen from.
+const LIFO_PATIENCE: Duration = Duration::from_micros(5);
+
+/// How often a searcher that has stolen before looks once more, giving up its core in between, before it parks (`idle.md`, Search). About 10 µs,
+/// what it takes to sleep and to be woken again; rayon's searchers yield 32 times.
+const LINGER: u32 = 16;
+
+impl Worker {
+    /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain, and takes from a LIFO slot at last.
+    pub(super) fn search(&self) -> Option<Runnable> {
+        let has_stolen = self.has_stolen.replace(false);
+        if !self.start_searching() {
+            return None;
+        }
+        if let Some(task) = self.look_around() {
+            return Some(task);
+        }
+        if has_stolen && let Some(task) = self.linger() {
+            return Some(task);
+        }
+        // Whoever has the core instead of us is not taken for somebody who computes for long before that.
+        if self.start_searching() {
+            self.steal_lifo()
+        } else {
+            None
+        }
+    }
+
+    /// S1. Counts as searching, unless too many do.
+    fn start_searching(&self) -> bool {
+        if !self.searching.get() {
+            if !self.shared.idle.try_search(self.shared.slots.count_live()) {
+                return false;
+            }
+            self.searching.set(true);
+        }
+        true
+    }
+
+    /// Looks at everybody else's deques and at the injector.
+    fn look_around(&self) -> Option<Runnable> {
+        let start = self.next_random() as usize % self.shared.slots.len();
+        loop {
+            let mut contended = false;
+            for victim in self.shared.slots.live_from(start) {
+                if victim == self.slot {
+                    continue;
+                }
+                let stealer = &self.shared.slots.get(victim).stealer;
+                match stealer.steal_batch_and_pop(&self.deque) {
+                    Steal::Success(task) => {
+                        bump(&self.own.counters.steals, 1);
+                        bump(&self.own.counters.stolen, 1 + self.deque.len() as u64);
+                        self.has_stolen.set(true);
+                        return Some(task);
+                    }
+                    Steal::Empty => {}
+                    Steal::Retry => contended = true,
+                }
+            }
+            if let Some(task) = self.pop_injected_batch() {
+                return Some(task);
+            }
+            if !contended {
+                return None;
+            }
+        }
+    }
+
+    /// S3. Looks again a few times, giving up the core in between, while others are awake who may push something.
+    fn linger(&self) -> Option<Runnable> {
+        if !self.may_linger() || !self.shared.idle.try_linger() {
+            return None;
+        }
+        // Not counted as searching meanwhile: without its core it finds nothing.
+        self.stop_searching();
+        // Looking around is no poll.
+        self.measure_polls(Instant::now());
+        let mut found = None;
+        for _ in 0..LINGER {
+            std::thread::yield_now();
+            if !self.may_linger() {
+                break;
+            }
+            if self.shared.has_work() && self.start_searching() {
+                found = self.look_around();
+                if found.is_some() {
+                    break;
+                }
+                self.stop_searching();
+            }
+        }
+        self.shared.idle.end_linger();
+        found
+    }
+
+    /// Whether somebody else is awake who may push something, and nobody wants this thread to do something else.
+    fn may_linger(&self) -> bool {
+        let awake = self
+            .shared
+            .slots
+            .count_live()
+            .saturating_sub(self.shared.idle.parked());
+        // Relaxed: raised with an unpark, or found a little later.
+        awake > 1 && self.own().signal.load(Ordering::Relaxed) == 0
+    }
+
+    /// The last attempt: the LIFO slot of somebody who computes for long.
+    fn steal_lifo(&self) -> Option<Runnable> {
+        let start = self.next_random() as usize % self.shared.slots.len();
+        for victim in self.shared.slots.live_from(start) {
+            let slot = self.shared.slots.get(victim);
+            if victim == self.slot || slot.lifo.is_empty() {
+                continue;
+            }
+            // Relaxed: compared with itself only.
+            let epoch = slot.epoch.load(Ordering::Relaxed);
+            let since = Instant::now();
+            let moved = loop {
+                if slot.epoch.load(Ordering::Relaxed) != epoch || slot.lifo.is_empty() {
+                    break true;
+                }
+                if since.elapsed() >= LIFO_PATIENCE {
+                    break false;
+                }
+                std::hint::spin_loop();
+            };
+            if !moved && let Some(task) = slot.lifo.take() {
+                bump(&self.own.counters.lifo_steals, 1);
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// Ends the search, because work was found or the thread does something else.
+    #[inline]
+    pub(crate) fn stop_searching(&self) {
+        if self.searching.replace(false) && self.shared.idle.found_work() && self.shared.has_work()
+        {
+            self.shared.notify();
+        }
+    }
+
+    pub(super) fn next_random(&self) -> u32 {
+        // xorshift32: Marsaglia, "Xorshift RNGs", 2003.
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.random.set(x);
+        x
+    }
+}
