@@ -3,7 +3,8 @@
 //! Code whose interleavings are explored (task cell, blocking pool, idle protocol, parkers, rescue and hog lane) takes its atomics, cells,
 //! locks and threads from here. Without `--cfg rt_loom` the names are std's and parking_lot's at no cost; with it they
 //! are loom's, with the same signatures. [`bug`] holds the planted bugs: each weakens one ordering or drops one check,
-//! and a model must fail when it is switched on with `RT_BUG=name`. A model that cannot fail proves nothing.
+//! and names the model that must fail when it is switched on with `RT_BUG=name` (`.ci/models` sees to it). A model that cannot
+//! fail proves nothing.
 
 #[cfg(rt_loom)]
 pub(crate) use modelled::*;
@@ -15,83 +16,114 @@ pub(crate) mod bug {
     use super::Bug;
 
     /// A wake that finds the task scheduled returns without a read-modify-write: its Release edge is lost.
-    pub(crate) const CELL_WAKE_LOAD_ONLY: Bug = Bug::named("cell_wake_load_only");
+    pub(crate) const CELL_WAKE_LOAD_ONLY: Bug = Bug::named(
+        "cell_wake_load_only",
+        "the_wake_that_schedules_nothing_still_publishes",
+    );
     /// The end of a poll overlooks a wake that came during the poll.
-    pub(crate) const CELL_END_POLL_DEAF: Bug = Bug::named("cell_end_poll_deaf");
+    pub(crate) const CELL_END_POLL_DEAF: Bug = Bug::named("cell_end_poll_deaf", "wake_vs_poll_end");
     /// Giving up a reference orders nothing before the free.
-    pub(crate) const CELL_RELEASE_RELAXED: Bug = Bug::named("cell_release_relaxed");
+    pub(crate) const CELL_RELEASE_RELAXED: Bug =
+        Bug::named("cell_release_relaxed", "last_waker_drop_vs_completion");
     /// Completion does not publish the output.
-    pub(crate) const CELL_COMPLETE_RELAXED: Bug = Bug::named("cell_complete_relaxed");
+    pub(crate) const CELL_COMPLETE_RELAXED: Bug =
+        Bug::named("cell_complete_relaxed", "join_poll_vs_completion");
     /// Who completes a task takes itself for the only one who has a reference, although another has one.
-    pub(crate) const CELL_ALONE_UNCHECKED: Bug = Bug::named("cell_alone_unchecked");
+    pub(crate) const CELL_ALONE_UNCHECKED: Bug =
+        Bug::named("cell_alone_unchecked", "wake_vs_completion");
     /// Who is alone with a task that it completes frees it without coming after those who gave up their references.
-    pub(crate) const CELL_ALONE_RELAXED: Bug = Bug::named("cell_alone_relaxed");
+    pub(crate) const CELL_ALONE_RELAXED: Bug =
+        Bug::named("cell_alone_relaxed", "wake_vs_completion");
     /// The join handle installs its waker without looking whether the task has completed meanwhile.
-    pub(crate) const CELL_JOIN_WAKER_UNCHECKED: Bug = Bug::named("cell_join_waker_unchecked");
+    pub(crate) const CELL_JOIN_WAKER_UNCHECKED: Bug =
+        Bug::named("cell_join_waker_unchecked", "join_poll_vs_completion");
     /// An abort takes a running task for an idle one and makes a second runnable.
-    pub(crate) const CELL_ABORT_TWICE: Bug = Bug::named("cell_abort_twice");
+    pub(crate) const CELL_ABORT_TWICE: Bug = Bug::named("cell_abort_twice", "abort_vs_run");
     /// The LIFO slot hands a runnable over without ordering.
-    pub(crate) const CELL_SLOT_RELAXED: Bug = Bug::named("cell_slot_relaxed");
+    pub(crate) const CELL_SLOT_RELAXED: Bug = Bug::named("cell_slot_relaxed", "slot_steal_vs_put");
     /// A task stays in the list of its scheduler although the list has been closed.
-    pub(crate) const CELL_BIND_CLOSED: Bug = Bug::named("cell_bind_closed");
+    pub(crate) const CELL_BIND_CLOSED: Bug =
+        Bug::named("cell_bind_closed", "spawn_after_close_is_refused");
     /// A task is looked at after the lock of its shard has been released.
-    pub(crate) const CELL_FIND_UNLOCKED: Bug = Bug::named("cell_find_unlocked");
+    pub(crate) const CELL_FIND_UNLOCKED: Bug =
+        Bug::named("cell_find_unlocked", "find_vs_completion_and_reuse");
     /// A task's conduct changes by a load and a store.
-    pub(crate) const CELL_CONDUCT_STORED: Bug = Bug::named("cell_conduct_stored");
+    pub(crate) const CELL_CONDUCT_STORED: Bug =
+        Bug::named("cell_conduct_stored", "mark_vs_the_end_of_the_first_poll");
     /// A notifier looks at the counts without a fence after its push.
-    pub(crate) const IDLE_NOTIFY_NO_FENCE: Bug = Bug::named("idle_notify_no_fence");
+    pub(crate) const IDLE_NOTIFY_NO_FENCE: Bug =
+        Bug::named("idle_notify_no_fence", "push_against_park");
     /// A worker that parks does not look at the queues once more.
-    pub(crate) const IDLE_PARK_NO_RECHECK: Bug = Bug::named("idle_park_no_recheck");
+    pub(crate) const IDLE_PARK_NO_RECHECK: Bug =
+        Bug::named("idle_park_no_recheck", "push_against_park");
     /// The last searcher that finds work does not look at the queues for more.
-    pub(crate) const IDLE_FOUND_NO_RECHECK: Bug = Bug::named("idle_found_no_recheck");
+    pub(crate) const IDLE_FOUND_NO_RECHECK: Bug =
+        Bug::named("idle_found_no_recheck", "push_against_last_searcher");
     /// An unpark of an awake thread leaves no token.
-    pub(crate) const PARKER_UNPARK_LOST: Bug = Bug::named("parker_unpark_lost");
+    pub(crate) const PARKER_UNPARK_LOST: Bug =
+        Bug::named("parker_unpark_lost", "token_against_sleep");
     /// The watchman writes a slot off without looking again whether it is still stuck.
-    pub(crate) const RESCUE_WRITE_OFF_UNCHECKED: Bug = Bug::named("rescue_write_off_unchecked");
+    pub(crate) const RESCUE_WRITE_OFF_UNCHECKED: Bug =
+        Bug::named("rescue_write_off_unchecked", "write_off_against_step_out");
     /// A thread that comes back counts as active once more although it was not written off.
-    pub(crate) const RESCUE_COUNT_TWICE: Bug = Bug::named("rescue_count_twice");
+    pub(crate) const RESCUE_COUNT_TWICE: Bug =
+        Bug::named("rescue_count_twice", "write_off_against_step_out");
     /// A thread that was written off and then calls `block_in_place` is taken off the active ones twice.
-    pub(crate) const RESCUE_STEP_OUT_TWICE: Bug = Bug::named("rescue_step_out_twice");
+    pub(crate) const RESCUE_STEP_OUT_TWICE: Bug =
+        Bug::named("rescue_step_out_twice", "write_off_against_step_out");
     /// A stuck slot that is about to park is written off without an unpark.
-    pub(crate) const RESCUE_WRITE_OFF_ASLEEP: Bug = Bug::named("rescue_write_off_asleep");
+    pub(crate) const RESCUE_WRITE_OFF_ASLEEP: Bug =
+        Bug::named("rescue_write_off_asleep", "written_off_and_parked");
     /// A thread that has come back and found its place taken may be written off while it leaves its slot.
-    pub(crate) const RESCUE_SURPLUS_COUNTED: Bug = Bug::named("rescue_surplus_counted");
+    pub(crate) const RESCUE_SURPLUS_COUNTED: Bug =
+        Bug::named("rescue_surplus_counted", "leaving_against_write_off");
     /// A spare whose wait ran out leaves although it has been handed a slot.
-    pub(crate) const RESCUE_HAND_LOST: Bug = Bug::named("rescue_hand_lost");
+    pub(crate) const RESCUE_HAND_LOST: Bug =
+        Bug::named("rescue_hand_lost", "hand_to_spare_against_timeout");
     /// Two slots are handed to one waiting spare.
-    pub(crate) const RESCUE_HAND_TWICE: Bug = Bug::named("rescue_hand_twice");
+    pub(crate) const RESCUE_HAND_TWICE: Bug =
+        Bug::named("rescue_hand_twice", "two_hands_against_one_spare");
     /// A thread is started although the shutdown has begun.
-    pub(crate) const RESCUE_START_CLOSED: Bug = Bug::named("rescue_start_closed");
+    pub(crate) const RESCUE_START_CLOSED: Bug =
+        Bug::named("rescue_start_closed", "spare_against_shutdown");
     /// Who waits for the members is not told that one could not be started.
-    pub(crate) const RESCUE_LOST_SILENT: Bug = Bug::named("rescue_lost_silent");
+    pub(crate) const RESCUE_LOST_SILENT: Bug =
+        Bug::named("rescue_lost_silent", "failed_start_against_shutdown");
     /// A thread of the lane whose wait ran out ends although it was chosen for a task.
-    pub(crate) const LANE_RETIRE_CHOSEN: Bug = Bug::named("lane_retire_chosen");
+    pub(crate) const LANE_RETIRE_CHOSEN: Bug =
+        Bug::named("lane_retire_chosen", "push_against_timeout");
     /// A thread of the lane unlocks between its look at the queue and becoming idle.
-    pub(crate) const LANE_IDLE_LATE: Bug = Bug::named("lane_idle_late");
+    pub(crate) const LANE_IDLE_LATE: Bug = Bug::named("lane_idle_late", "push_against_going_idle");
     /// A thread of the lane that could not be started leaves those alone that became idle on its account.
-    pub(crate) const LANE_NOT_STARTED_DEAF: Bug = Bug::named("lane_not_started_deaf");
+    pub(crate) const LANE_NOT_STARTED_DEAF: Bug =
+        Bug::named("lane_not_started_deaf", "return_against_failed_start");
     /// A thread counts as blocked although the poll in which it was seen to block is over.
-    pub(crate) const LANE_BLOCKED_UNCHECKED: Bug = Bug::named("lane_blocked_unchecked");
+    pub(crate) const LANE_BLOCKED_UNCHECKED: Bug =
+        Bug::named("lane_blocked_unchecked", "blocked_against_end_of_poll");
     /// A thread of the lane looks whether it counts as blocked before it counts on its epoch.
-    pub(crate) const LANE_END_LATE: Bug = Bug::named("lane_end_late");
+    pub(crate) const LANE_END_LATE: Bug =
+        Bug::named("lane_end_late", "blocked_against_end_of_poll");
     /// The number of threads of the lane within a poll changes by a load and a store.
-    pub(crate) const LANE_BUSY_STORED: Bug = Bug::named("lane_busy_stored");
+    pub(crate) const LANE_BUSY_STORED: Bug = Bug::named("lane_busy_stored", "two_begin_and_end");
     /// The lane takes a task after it has been closed.
-    pub(crate) const LANE_PUSH_CLOSED: Bug = Bug::named("lane_push_closed");
+    pub(crate) const LANE_PUSH_CLOSED: Bug = Bug::named("lane_push_closed", "close_against_push");
     /// A blocking thread whose wait ran out retires although it was chosen for a job.
-    pub(crate) const POOL_RETIRE_CHOSEN: Bug = Bug::named("pool_retire_chosen");
+    pub(crate) const POOL_RETIRE_CHOSEN: Bug = Bug::named("pool_retire_chosen", "submit_vs_retire");
     /// A blocking job is accepted after the pool has been closed.
-    pub(crate) const POOL_SUBMIT_CLOSED: Bug = Bug::named("pool_submit_closed");
+    pub(crate) const POOL_SUBMIT_CLOSED: Bug =
+        Bug::named("pool_submit_closed", "shutdown_vs_submit");
     /// A blocking thread that takes the last job unlocks between its look at the intake and its request to be called.
-    pub(crate) const POOL_CALLS_LATE: Bug = Bug::named("pool_calls_late");
+    pub(crate) const POOL_CALLS_LATE: Bug = Bug::named("pool_calls_late", "submit_vs_last_take");
     /// A blocking thread sleeps after its spin without a look whether it has been chosen.
-    pub(crate) const POOL_SPIN_DEAF: Bug = Bug::named("pool_spin_deaf");
+    pub(crate) const POOL_SPIN_DEAF: Bug = Bug::named("pool_spin_deaf", "submit_vs_spin");
     /// A lookout of the blocking pool is counted on although there is nothing left to look after.
-    pub(crate) const POOL_LOOKOUT_KEPT: Bug = Bug::named("pool_lookout_kept");
+    pub(crate) const POOL_LOOKOUT_KEPT: Bug =
+        Bug::named("pool_lookout_kept", "lookout_vs_last_take");
     /// A blocking thread that could not be started leaves those jobs alone that counted on it.
-    pub(crate) const POOL_NOT_STARTED_DEAF: Bug = Bug::named("pool_not_started_deaf");
+    pub(crate) const POOL_NOT_STARTED_DEAF: Bug =
+        Bug::named("pool_not_started_deaf", "start_that_fails_vs_becoming_idle");
     /// A submitter that comes late with its request for help starts a thread in a closed pool.
-    pub(crate) const POOL_HELP_CLOSED: Bug = Bug::named("pool_help_closed");
+    pub(crate) const POOL_HELP_CLOSED: Bug = Bug::named("pool_help_closed", "shutdown_vs_submit");
 }
 
 /// The real primitives.
@@ -109,8 +141,8 @@ mod real {
     pub(crate) struct Bug;
 
     impl Bug {
-        /// A bug that models know by `name`.
-        pub(crate) const fn named(_name: &str) -> Bug {
+        /// A bug that models know by `name`, and which the model `caught_by` must find.
+        pub(crate) const fn named(_name: &str, _caught_by: &str) -> Bug {
             Bug
         }
 
@@ -201,8 +233,8 @@ mod modelled {
     pub(crate) struct Bug(&'static str);
 
     impl Bug {
-        /// A bug that `RT_BUG` knows by `name`.
-        pub(crate) const fn named(name: &'static str) -> Bug {
+        /// A bug that `RT_BUG` knows by `name`, and which the model `caught_by` must find.
+        pub(crate) const fn named(name: &'static str, _caught_by: &str) -> Bug {
             Bug(name)
         }
 

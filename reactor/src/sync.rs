@@ -13,8 +13,8 @@ mod chosen {
     pub(crate) struct Bug;
 
     impl Bug {
-        /// A bug that models know by `name`.
-        pub(crate) const fn named(_name: &str) -> Bug {
+        /// A bug that models know by `name`, and which the model `caught_by` must find.
+        pub(crate) const fn named(_name: &str, _caught_by: &str) -> Bug {
             Bug
         }
 
@@ -35,8 +35,8 @@ mod chosen {
     pub(crate) struct Bug(&'static str);
 
     impl Bug {
-        /// A bug that `RT_BUG` knows by `name`.
-        pub(crate) const fn named(name: &'static str) -> Bug {
+        /// A bug that `RT_BUG` knows by `name`, and which the model `caught_by` must find.
+        pub(crate) const fn named(name: &'static str, _caught_by: &str) -> Bug {
             Bug(name)
         }
 
@@ -65,24 +65,31 @@ mod chosen {
 
 pub(crate) use chosen::{AtomicBool, AtomicU64, Bug, Mutex, fence};
 
-/// Faults planted on purpose, each switched on by its name in `RT_BUG` and caught by a model.
+/// Faults planted on purpose, each switched on by its name in `RT_BUG`, and caught by the model named beside it.
 pub(crate) mod bug {
     use super::Bug;
 
     /// The reactor thread falls asleep without looking once more whether it may.
-    pub(crate) const THREAD_NO_RECHECK: Bug = Bug::named("thread_no_recheck");
+    pub(crate) const THREAD_NO_RECHECK: Bug =
+        Bug::named("thread_no_recheck", "leave_against_falling_asleep");
     /// A waiter does not look again after storing its waker: an event in between is lost.
-    pub(crate) const NO_RECHECK: Bug = Bug::named("source_no_recheck");
+    pub(crate) const NO_RECHECK: Bug = Bug::named("source_no_recheck", "register_against_event");
     /// Readiness is cleared though an event came in between.
-    pub(crate) const CLEAR_IGNORES_STAMP: Bug = Bug::named("source_clear_ignores_stamp");
+    pub(crate) const CLEAR_IGNORES_STAMP: Bug =
+        Bug::named("source_clear_ignores_stamp", "clear_against_event");
     /// An event for an earlier registration marks the slot's next one.
-    pub(crate) const MARK_IGNORES_GENERATION: Bug = Bug::named("source_mark_ignores_generation");
+    pub(crate) const MARK_IGNORES_GENERATION: Bug =
+        Bug::named("source_mark_ignores_generation", "late_event_against_reuse");
     /// An event that was overtaken by reuse of the slot takes the next registration's wakers.
-    pub(crate) const TAKE_IGNORES_GENERATION: Bug = Bug::named("source_take_ignores_generation");
+    pub(crate) const TAKE_IGNORES_GENERATION: Bug =
+        Bug::named("source_take_ignores_generation", "late_event_against_reuse");
     /// An event takes the wakers before it marks the source.
-    pub(crate) const TAKE_BEFORE_MARK: Bug = Bug::named("source_take_before_mark");
+    pub(crate) const TAKE_BEFORE_MARK: Bug =
+        Bug::named("source_take_before_mark", "register_against_event");
     /// Closing visits the sources before it refuses new ones.
-    pub(crate) const CLOSE_REFUSES_LATE: Bug = Bug::named("slab_close_refuses_late");
+    pub(crate) const CLOSE_REFUSES_LATE: Bug =
+        Bug::named("slab_close_refuses_late", "close_against_register");
     /// A waiter that is dropped stays in the list.
-    pub(crate) const FORGET_NOTHING: Bug = Bug::named("source_forget_nothing");
+    pub(crate) const FORGET_NOTHING: Bug =
+        Bug::named("source_forget_nothing", "cancelled_waiter_leaves_no_waker");
 }

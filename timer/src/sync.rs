@@ -10,8 +10,8 @@ mod primitives {
     pub(crate) struct Bug;
 
     impl Bug {
-        /// A bug that models know by `name`.
-        pub(crate) const fn named(_name: &str) -> Bug {
+        /// A bug that models know by `name`, and which the model `caught_by` must find.
+        pub(crate) const fn named(_name: &str, _caught_by: &str) -> Bug {
             Bug
         }
 
@@ -32,8 +32,8 @@ mod primitives {
     pub(crate) struct Bug(&'static str);
 
     impl Bug {
-        /// A bug that `RT_BUG` knows by `name`.
-        pub(crate) const fn named(name: &'static str) -> Bug {
+        /// A bug that `RT_BUG` knows by `name`, and which the model `caught_by` must find.
+        pub(crate) const fn named(name: &'static str, _caught_by: &str) -> Bug {
             Bug(name)
         }
 
@@ -62,14 +62,19 @@ mod primitives {
 
 pub(crate) use primitives::{AtomicBool, AtomicU64, Bug, Mutex, fence};
 
-/// Bugs to be planted, to see that the models catch them; each by `RT_BUG=name`.
+/// Bugs to be planted, each by `RT_BUG=name`, to see that the model named beside it catches it.
 pub(crate) mod bugs {
     use super::Bug;
 
     /// Registering skips the fence between storing `next` and looking for a parked thread.
-    pub(crate) const NO_REGISTERING_FENCE: Bug = Bug::named("timer_registering_fence");
+    pub(crate) const NO_REGISTERING_FENCE: Bug = Bug::named(
+        "timer_registering_fence",
+        "registering_from_outside_against_parking",
+    );
     /// Registering does not look whether the shard is closed.
-    pub(crate) const NO_CLOSED_CHECK: Bug = Bug::named("timer_closed_check");
+    pub(crate) const NO_CLOSED_CHECK: Bug =
+        Bug::named("timer_closed_check", "registering_against_closing");
     /// `next` is brought up to date after the lock was given up.
-    pub(crate) const REFRESH_UNLOCKED: Bug = Bug::named("timer_refresh_unlocked");
+    pub(crate) const REFRESH_UNLOCKED: Bug =
+        Bug::named("timer_refresh_unlocked", "registering_against_refreshing");
 }

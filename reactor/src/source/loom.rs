@@ -78,7 +78,7 @@ fn event(slab: &Slab, token: Token, ready: Ready) {
 }
 
 #[test]
-fn loom_register_against_event() {
+fn register_against_event() {
     ::loom::model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let events = Arc::clone(&slab);
@@ -92,7 +92,7 @@ fn loom_register_against_event() {
 }
 
 #[test]
-fn loom_replaced_waker_against_event() {
+fn replaced_waker_against_event() {
     ::loom::model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let (first, _) = waker();
@@ -110,7 +110,7 @@ fn loom_replaced_waker_against_event() {
 }
 
 #[test]
-fn loom_clear_against_event() {
+fn clear_against_event() {
     ::loom::model(|| {
         let (slab, source, token) = registered(Ready::READABLE);
         let seen = source.load();
@@ -124,7 +124,7 @@ fn loom_clear_against_event() {
 }
 
 #[test]
-fn loom_two_clears_against_event() {
+fn two_clears_against_event() {
     ::loom::model(|| {
         let (slab, source, token) = registered(Ready::READABLE | Ready::WRITABLE);
         let seen = source.load();
@@ -145,7 +145,7 @@ fn loom_two_clears_against_event() {
 }
 
 #[test]
-fn loom_operation_against_data_and_event() {
+fn operation_against_data_and_event() {
     ::loom::model(|| {
         let (slab, source, token) = registered(Ready::READABLE);
         // What the kernel's buffer holds.
@@ -169,7 +169,7 @@ fn loom_operation_against_data_and_event() {
 }
 
 #[test]
-fn loom_late_event_against_reuse() {
+fn late_event_against_reuse() {
     ::loom::model(|| {
         let (slab, _source, old) = registered(Ready::EMPTY);
         let events = Arc::clone(&slab);
@@ -193,7 +193,7 @@ fn loom_late_event_against_reuse() {
 }
 
 #[test]
-fn loom_close_against_register() {
+fn close_against_register() {
     ::loom::model(|| {
         let slab = Arc::new(Slab::new());
         let closing = Arc::clone(&slab);
@@ -213,7 +213,7 @@ fn loom_close_against_register() {
 }
 
 #[test]
-fn loom_close_against_wait_and_event() {
+fn close_against_wait_and_event() {
     ::loom::model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let closing = Arc::clone(&slab);
@@ -230,7 +230,7 @@ fn loom_close_against_wait_and_event() {
 }
 
 #[test]
-fn loom_two_waiters_and_an_event() {
+fn two_waiters_and_an_event() {
     ::loom::model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let events = Arc::clone(&slab);
@@ -253,7 +253,7 @@ fn loom_two_waiters_and_an_event() {
 }
 
 #[test]
-fn loom_cancelled_waiter_against_event() {
+fn cancelled_waiter_against_event() {
     ::loom::model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let (gone, _) = waker();
@@ -281,7 +281,7 @@ fn loom_cancelled_waiter_against_event() {
 }
 
 #[test]
-fn loom_cancelled_waiter_leaves_no_waker() {
+fn cancelled_waiter_leaves_no_waker() {
     ::loom::model(|| {
         let (_slab, source, _token) = registered(Ready::EMPTY);
         let (gone, count) = waker();

@@ -76,7 +76,7 @@ impl Rouse for Parked {
 }
 
 #[test]
-fn loom_registering_from_outside_against_parking() {
+fn registering_from_outside_against_parking() {
     ::loom::model(|| {
         let handle = timers();
         let parked = Arc::new(Parked {
@@ -105,7 +105,7 @@ fn loom_registering_from_outside_against_parking() {
 }
 
 #[test]
-fn loom_registering_against_closing() {
+fn registering_against_closing() {
     ::loom::model(|| {
         let handle = timers();
         let closer = thread::spawn({
@@ -124,7 +124,7 @@ fn loom_registering_against_closing() {
 }
 
 #[test]
-fn loom_cancelling_against_firing() {
+fn cancelling_against_firing() {
     ::loom::model(|| {
         let handle = timers();
         let count = Count::new();
@@ -144,7 +144,7 @@ fn loom_cancelling_against_firing() {
 }
 
 #[test]
-fn loom_firing_against_firing() {
+fn firing_against_firing() {
     ::loom::model(|| {
         let handle = timers();
         let count = Count::new();
@@ -162,7 +162,7 @@ fn loom_firing_against_firing() {
 }
 
 #[test]
-fn loom_reset_and_waker_change_against_firing() {
+fn reset_and_waker_change_against_firing() {
     ::loom::model(|| {
         let handle = timers();
         let (first, second) = (Count::new(), Count::new());
@@ -189,7 +189,7 @@ fn loom_reset_and_waker_change_against_firing() {
 }
 
 #[test]
-fn loom_registering_against_firing() {
+fn registering_against_firing() {
     ::loom::model(|| {
         let handle = timers();
         let count = Count::new();
@@ -211,7 +211,7 @@ fn loom_registering_against_firing() {
 }
 
 #[test]
-fn loom_registering_against_refreshing() {
+fn registering_against_refreshing() {
     ::loom::model(|| {
         let handle = timers();
         let count = Count::new();
