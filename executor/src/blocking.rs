@@ -208,6 +208,16 @@ impl Pool {
         true
     }
 
+    /// Describes each job that runs, for a report after a shutdown that did not wait for it.
+    pub(crate) fn stuck_jobs(&self) -> Vec<String> {
+        self.shared
+            .crew
+            .lock()
+            .begun()
+            .map(ToString::to_string)
+            .collect()
+    }
+
     /// What is there now, and what has been counted.
     pub(crate) fn stats(&self) -> BlockingMetrics {
         let crew = self.shared.crew.lock();
@@ -342,6 +352,7 @@ impl Shared {
         let mut window = 0;
         let mut crew = self.crew.lock();
         crew.on_the_way -= 1;
+        let place = crew.take_place();
         let mut has_arrived = true;
         while !crew.is_closed {
             if let Some(job) = self.take(&mut crew, seat, &mut window) {
@@ -351,12 +362,13 @@ impl Shared {
                     true => crew.help(waiting),
                     false => Help::Enough,
                 };
+                crew.begins(place, &job);
                 drop(crew);
                 self.give(help);
                 self.give(more);
                 job.run();
                 crew = self.crew.lock();
-                crew.jobs_finished += 1;
+                crew.has_finished(place);
                 continue;
             }
             let (guard, waited) = self.wait(crew, seat, &mut window);
@@ -366,6 +378,7 @@ impl Shared {
                 Waited::Retire => break,
             }
         }
+        crew.leave_place(place);
         crew.threads -= 1;
     }
 

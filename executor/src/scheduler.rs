@@ -696,9 +696,9 @@ impl Handle {
         self.shared.notify();
     }
 
-    /// Describes each task that is being polled, for a report after a shutdown that did not wait for it.
-    pub fn stuck_tasks(&self) -> Vec<String> {
-        let mut stuck = Vec::new();
+    /// Describes each task that is being polled and each job that runs, for a report after a shutdown that did not wait for them.
+    pub fn stuck(&self) -> Vec<String> {
+        let mut stuck = self.shared.blocking.stuck_jobs();
         self.shared.owned.for_each(|task| {
             if task.phase == Phase::Running {
                 let name = task

@@ -158,11 +158,11 @@ impl Runtime {
         let _entered = self.handle.enter();
         if !self.handle.executor.shutdown(Some(duration)) && !duration.is_zero() {
             let mut stderr = std::io::stderr().lock();
-            for task in self.handle.executor.stuck_tasks() {
+            for stuck in self.handle.executor.stuck() {
                 // A closed standard error is no reason to panic.
                 let _ = writeln!(
                     stderr,
-                    "runtime: shut down after {duration:?} while {task} was still running"
+                    "runtime: shut down after {duration:?} while {stuck} was still running"
                 );
             }
         }

@@ -13,9 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use runtime::net::TcpListener;
-use runtime::runtime::{Handle, Runtime};
-use runtime::task::yield_now;
+use runtime::runtime::{Handle, Runtime, RuntimeFlavor};
+use runtime::task::{Builder, yield_now};
 use runtime::time::sleep;
+use runtime_tests::stuck::{Crew, Trap};
 use runtime_tests::{
     DropCount, Flag, LIMIT, Watchdog, child, current_thread, multi_thread, yield_until,
 };
@@ -409,23 +410,95 @@ fn tasks_queued_behind_a_stuck_thread_are_dropped_without_it() {
 fn shutdown_says_what_is_stuck() {
     let name = "shutdown_says_what_is_stuck";
     let body = || {
-        let runtime = multi_thread(1);
-        let (running, is_running) = mpsc::channel();
-        let (release, released) = mpsc::channel::<()>();
-        runtime.spawn(async move {
-            running.send(()).unwrap();
-            let _ = released.recv_timeout(STUCK);
-        });
-        is_running.recv().unwrap();
-        runtime.shutdown_timeout(Duration::from_millis(50));
-        drop(release);
+        let _watchdog = Watchdog::new(LIMIT);
+        for runtime in [multi_thread(2), current_thread()] {
+            let (running, is_running) = mpsc::channel();
+            let trap = Trap::pipe();
+            let stuck = || {
+                let (running, block) = (running.clone(), trap.block());
+                move || {
+                    running.send(()).unwrap();
+                    block();
+                }
+            };
+            let mut count = 2;
+            let handle = runtime.handle().clone();
+            let named = Builder::new().name("the stuck job");
+            runtime.spawn_blocking(stuck());
+            named.spawn_blocking_on(stuck(), &handle).unwrap();
+            if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
+                let (first, second) = (stuck(), stuck());
+                let named = Builder::new().name("the stuck task");
+                runtime.spawn(async move { first() });
+                named.spawn_on(async move { second() }, &handle).unwrap();
+                count += 2;
+            }
+            for _ in 0..count {
+                is_running.recv().unwrap();
+            }
+            // What waits, or has not begun, or has ended is not to be named.
+            runtime.spawn(pending::<()>());
+            let done = runtime.spawn_blocking(|| ());
+            current_thread().block_on(done).unwrap();
+            eprintln!("ends");
+            runtime.shutdown_timeout(Duration::from_millis(50));
+        }
     };
     if let Some(mut child) = child::start(name, body) {
         let errors = child.succeeds();
-        assert!(
-            errors.contains("rt_shutdown.rs"),
-            "no spawn location in {errors:?}"
-        );
+        let reports: Vec<Vec<&str>> = errors
+            .split("ends\n")
+            .skip(1)
+            .map(|part| {
+                part.lines()
+                    .filter(|line| line.contains("shut down after"))
+                    .collect()
+            })
+            .collect();
+        assert_eq!(reports.len(), 2, "{errors}");
+        for (report, expected) in reports.iter().zip([4, 2]) {
+            assert_eq!(report.len(), expected, "{errors}");
+            for line in report {
+                assert!(line.contains("rt_shutdown.rs"), "no spawn location: {line}");
+            }
+            let with = |part: &str| report.iter().filter(|line| line.contains(part)).count();
+            assert_eq!(with("blocking job"), 2, "{errors}");
+            assert_eq!(with("\"the stuck job\""), 1, "{errors}");
+            assert_eq!(with("\"the stuck task\""), expected / 2 - 1, "{errors}");
+        }
+    }
+}
+
+#[test]
+fn shutdown_ends_within_a_tenth_of_a_second_of_its_timeout() {
+    const TIMEOUT: Duration = Duration::from_millis(50);
+    const LATE: Duration = Duration::from_millis(100);
+    let _watchdog = Watchdog::new(LIMIT);
+    for workers in [1, 2, 8] {
+        // A busy machine may hold this thread up in one attempt; a runtime that waits for what is stuck does so in each.
+        let mut took = Vec::new();
+        while took.len() < 10 {
+            let (runtime, crew) = Crew::build(
+                runtime::runtime::Builder::new_multi_thread().enable_all(),
+                workers,
+            );
+            // Declared after the runtime: if this test panics, what is stuck is released before that is dropped.
+            let trap = Trap::pipe();
+            crew.stick(&runtime, &trap);
+            for _ in 0..workers {
+                runtime.spawn_blocking(trap.block());
+                runtime.spawn(pending::<()>());
+                runtime.spawn(async { sleep(STUCK).await });
+            }
+            let start = Instant::now();
+            runtime.shutdown_timeout(TIMEOUT);
+            took.push(start.elapsed());
+            assert!(took[took.len() - 1] >= TIMEOUT, "it was stuck");
+            if took[took.len() - 1] < TIMEOUT + LATE {
+                break;
+            }
+        }
+        assert!(took.len() < 10, "with {workers} workers: {took:?}");
     }
 }
 

@@ -5,13 +5,15 @@
 //! `blocking.md`. Nothing here locks, waits or starts a thread, so all of it costs a few instructions.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Config;
 use crate::sync::{AtomicU8, Condvar, Ordering, bug, thread};
-use crate::task::Runnable;
+use crate::task::{Id, Runnable};
 
 /// After a thread could not be started: how often help is asked for in vain before the next attempt, as long as there
 /// are other threads. A failed attempt costs about as much as a hundred submits.
@@ -71,6 +73,37 @@ impl Seat {
     }
 }
 
+/// A job that has begun, for a report.
+pub(super) struct Begun {
+    /// The job.
+    id: Id,
+    /// What the user calls it.
+    name: Option<Box<str>>,
+    /// Who spawned it.
+    location: &'static Location<'static>,
+}
+
+impl Begun {
+    /// Notes who `job` is.
+    fn new(job: &Runnable) -> Begun {
+        Begun {
+            id: job.id(),
+            name: job.name().map(Box::from),
+            location: job.location(),
+        }
+    }
+}
+
+impl fmt::Display for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "blocking job {}", self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        write!(f, " (spawned at {})", self.location)
+    }
+}
+
 /// Everything about the threads of a pool, and the jobs that they have let in.
 pub(super) struct Crew {
     /// Jobs that have been let in and have not begun, the oldest first.
@@ -91,6 +124,10 @@ pub(super) struct Crew {
     pub(super) alive: usize,
     /// Requests for help to pass over since a thread could not be started.
     patience: u32,
+    /// The job that each thread runs. The threads share out the places.
+    begun: Vec<Option<Begun>>,
+    /// Places in `begun` that no thread has.
+    free_places: Vec<usize>,
     /// Jobs that are over: run, or cancelled before they began.
     pub(super) jobs_finished: u64,
     /// Threads that have begun to run.
@@ -138,6 +175,8 @@ impl Crew {
             lookout: None,
             alive: 0,
             patience: 0,
+            begun: Vec::new(),
+            free_places: Vec::new(),
             jobs_finished: 0,
             threads_started: 0,
             threads_refused: 0,
@@ -157,6 +196,37 @@ impl Crew {
             .iter()
             .position(|(other, _)| *other == number)?;
         Some(self.handles.swap_remove(at).1)
+    }
+
+    /// A place for a thread to note its job at.
+    pub(super) fn take_place(&mut self) -> usize {
+        self.free_places.pop().unwrap_or_else(|| {
+            self.begun.push(None);
+            self.begun.len() - 1
+        })
+    }
+
+    /// The thread does not need its place any more.
+    pub(super) fn leave_place(&mut self, place: usize) {
+        self.free_places.push(place);
+    }
+
+    /// The thread with this place is about to run `job`.
+    #[inline]
+    pub(super) fn begins(&mut self, place: usize, job: &Runnable) {
+        self.begun[place] = Some(Begun::new(job));
+    }
+
+    /// The thread with this place has run its job. Drops nothing of the user's.
+    #[inline]
+    pub(super) fn has_finished(&mut self, place: usize) {
+        self.begun[place] = None;
+        self.jobs_finished += 1;
+    }
+
+    /// The jobs that have begun and not ended.
+    pub(super) fn begun(&self) -> impl Iterator<Item = &Begun> {
+        self.begun.iter().flatten()
     }
 
     /// How many threads wait and have not been chosen.

@@ -234,6 +234,30 @@ fn shutdown_cancels_what_has_not_begun_and_waits_for_the_rest() {
 }
 
 #[test]
+fn jobs_that_run_are_told_and_no_others() {
+    let pool = with_max(2);
+    assert!(pool.stuck_jobs().is_empty());
+    for _ in 0..3 {
+        let (first, end_first) = block(&pool);
+        let (second, end_second) = block(&pool);
+        let queued = spawn(&pool, || ());
+        let told = pool.stuck_jobs();
+        assert_eq!(told.len(), 2, "{told:?}");
+        for job in [&first, &second] {
+            let start = format!("blocking job {} (spawned at ", job.id());
+            assert!(told.iter().any(|told| told.starts_with(&start)), "{told:?}");
+        }
+        end_first.send(()).unwrap();
+        end_second.send(()).unwrap();
+        for job in [first, second, queued] {
+            join(job).unwrap();
+        }
+    }
+    assert!(pool.shutdown(None));
+    assert!(pool.stuck_jobs().is_empty());
+}
+
+#[test]
 fn shutdown_from_a_job_of_the_pool_does_not_wait_for_itself() {
     let pool = with_max(2);
     let inner = pool.clone();

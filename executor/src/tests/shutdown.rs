@@ -161,7 +161,7 @@ fn a_stuck_thread_is_not_waited_for_longer_than_asked() {
         // The others have been dropped, this one not.
         assert_eq!(tokens.dropped(), 4);
         assert!(!stuck.is_finished());
-        let described = executor.handle.stuck_tasks();
+        let described = executor.handle.stuck();
         assert!(
             described.len() == 1 && described[0].contains("stuck"),
             "{described:?}"
