@@ -21,6 +21,9 @@ const SEARCHING: u64 = 1 << 32;
 const PARKED: u64 = 1;
 /// "Not in the list" in `Idle::place`.
 const NOWHERE: u32 = u32::MAX;
+/// What a driver has woken is notified for if it takes so many nanoseconds to run, as far as can be told from the last polls. A woken thread needs 5 to
+/// 50 µs until it runs something, and then both have less to do at a time: smaller batches, more waits, more switches (`echo_64`).
+const BACKLOG: u64 = 200_000;
 
 /// A snapshot of the state word: `searching` in the upper half, `parked` in the lower.
 #[derive(Clone, Copy)]
@@ -43,6 +46,18 @@ pub(crate) enum Parked {
     /// Nobody searches any more: look at every queue once and notify if there is work (P3).
     Recheck,
     /// Somebody else searches and will see whatever was pushed.
+    Covered,
+}
+
+/// What a worker that wants to linger has to do next.
+#[must_use]
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(crate) enum Lingers {
+    /// Nothing: another lingers, and this one searches on.
+    Not,
+    /// Linger. It was the last to search: look at every queue once and notify if there is work (S2).
+    Recheck,
+    /// Linger. Somebody else searches.
     Covered,
 }
 
@@ -149,10 +164,25 @@ impl Idle {
         true
     }
 
-    /// Begins to linger, unless another worker does.
-    pub(crate) fn try_linger(&self) -> bool {
-        // Relaxed, here and below: it only bounds how many do, and orders nothing.
-        !self.lingers.load(Ordering::Relaxed) && !self.lingers.swap(true, Ordering::Relaxed)
+    /// Ends the search of a worker and lets it linger, unless another does.
+    pub(crate) fn begin_linger(&self) -> Lingers {
+        // S3. Relaxed, here and below: it only bounds how many do, and orders nothing.
+        let is_taken = if bug::IDLE_LINGER_TWICE.is_on() {
+            let is_taken = self.lingers.load(Ordering::Relaxed);
+            self.lingers.fetch_or(true, Ordering::Relaxed);
+            is_taken
+        } else {
+            self.lingers.load(Ordering::Relaxed) || self.lingers.swap(true, Ordering::Relaxed)
+        };
+        if is_taken {
+            Lingers::Not
+        } else if bug::IDLE_LINGER_COUNTED.is_on() {
+            Lingers::Covered
+        } else if self.found_work() {
+            Lingers::Recheck
+        } else {
+            Lingers::Covered
+        }
     }
 
     /// Lingers no longer.
@@ -222,6 +252,13 @@ impl Idle {
     pub(crate) fn parked(&self) -> usize {
         self.load().parked() as usize
     }
+}
+
+/// N6: whether a batch of `tasks` that a worker's own driver has woken is notified for, when its polls take `poll_nanos` on average.
+#[inline]
+pub(crate) fn is_for_others(tasks: u64, poll_nanos: u64) -> bool {
+    // One task is for the worker itself.
+    tasks > 1 && tasks.saturating_mul(poll_nanos) >= BACKLOG && !bug::IDLE_BATCH_SILENT.is_on()
 }
 
 #[cfg(all(test, rt_loom))]

@@ -59,6 +59,14 @@ pub(crate) mod bug {
     /// The last searcher that finds work does not look at the queues for more.
     pub(crate) const IDLE_FOUND_NO_RECHECK: Bug =
         Bug::named("idle_found_no_recheck", "push_against_last_searcher");
+    /// A worker goes on counting as searching while it lingers.
+    pub(crate) const IDLE_LINGER_COUNTED: Bug =
+        Bug::named("idle_linger_counted", "push_against_linger");
+    /// A worker looks whether another lingers, and says that it does, in two steps.
+    pub(crate) const IDLE_LINGER_TWICE: Bug =
+        Bug::named("idle_linger_twice", "linger_against_linger");
+    /// What a driver has woken at once is never notified for.
+    pub(crate) const IDLE_BATCH_SILENT: Bug = Bug::named("idle_batch_silent", "batch_against_park");
     /// An unpark of an awake thread leaves no token.
     pub(crate) const PARKER_UNPARK_LOST: Bug =
         Bug::named("parker_unpark_lost", "token_against_sleep");

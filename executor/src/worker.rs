@@ -14,7 +14,7 @@
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
 //! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
 //! [`LONG_POLL`] on average does notify. By the same average it tells whether what its driver has woken is enough work
-//! for two ([`BACKLOG`]).
+//! for two (`idle.md`, N6).
 //!
 //! **Samples.** How long polls last and how long tasks wait to be polled is known from one turn in [`SAMPLE_INTERVAL`]: then the poll is timed, and
 //! the next task that this thread schedules gets a time stamp, kept beside the queue, and a mark that the thread which polls it finds.
@@ -24,7 +24,7 @@
 
 use crate::budget;
 use crate::context;
-use crate::idle::Left;
+use crate::idle::{Left, is_for_others};
 use crate::metrics::bump;
 use crate::park::Gathered;
 use crate::scheduler::{Flavor, Shared, call_hook};
@@ -49,9 +49,6 @@ const LIFO_STREAK: u8 = 3;
 /// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
 /// is sooner than a thread that must be woken first (5 to 50 µs).
 const LONG_POLL: u64 = 20_000;
-/// What a driver has woken is notified for if it takes so many nanoseconds to run, as far as can be told from the last polls. A woken thread needs 5 to
-/// 50 µs until it runs something, and then both have less to do at a time: smaller batches, more waits, more switches (`echo_64`).
-const BACKLOG: u64 = 200_000;
 /// A window of the poll average begins after every so many times of parking (and at every look at the driver): one long poll should not
 /// be taken for a habit too often.
 const WINDOW_EVERY: u32 = 8;
@@ -586,11 +583,8 @@ impl Worker {
             self.shared.park.passed_on();
             self.shared.injected();
         }
-        // One task is for this thread; more are work for others too, if it will take this one longer than them to wake up.
-        let waiting = u64::try_from(self.deque.len()).unwrap_or(u64::MAX);
-        let is_much = || waiting.saturating_mul(self.poll_nanos.get()) >= BACKLOG;
-        // N6: the watchman stands in for the notification, if there is one.
-        if waiting > 1 && (is_much() || self.shared.config.rescue.is_none()) {
+        // N6.
+        if is_for_others(self.deque.len() as u64, self.poll_nanos.get()) {
             self.notify();
         }
     }

@@ -90,6 +90,26 @@ impl World {
         }
     }
 
+    /// S3, by a worker that searches: whether it lingers.
+    fn begin_linger(&self) -> bool {
+        let lingers = self.idle.begin_linger();
+        if lingers == Lingers::Recheck && self.has_work() {
+            self.notify();
+        }
+        lingers != Lingers::Not
+    }
+
+    /// The rest of S3, with one look: whether it has found a task.
+    fn end_linger(&self) -> bool {
+        let searches = self.has_work() && self.idle.try_search(self.slots);
+        let found = searches && self.steal();
+        if searches {
+            self.found_work();
+        }
+        self.idle.end_linger();
+        found
+    }
+
     /// After the race: whoever was chosen wakes up and works until there is nothing left. Then no task may lie
     /// in the queue while everybody sleeps, and the counts must agree with the list.
     fn settle(&self) {
@@ -240,5 +260,106 @@ fn early_wake_against_choose() {
                 "the task waits for the one that computes"
             );
         }
+    });
+}
+
+#[test]
+fn push_against_linger() {
+    ::loom::model(|| {
+        // Slot 0 sleeps. Slot 1 has searched in vain, lingers, and does not get its core back.
+        let world = World::new(2, 1);
+        assert!(world.idle.try_search(2));
+        let lingerer = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                if world.steal() {
+                    world.found_work();
+                } else {
+                    assert!(world.begin_linger());
+                }
+            })
+        };
+        world.push();
+        lingerer.join().expect("no panic");
+        assert!(
+            world.is_served_by(0),
+            "the task waits for the one that lingers"
+        );
+    });
+}
+
+#[test]
+fn push_against_the_end_of_a_linger() {
+    ::loom::model(|| {
+        let world = World::new(1, 0);
+        assert!(world.idle.try_search(1) && world.begin_linger());
+        let lingerer = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                if !world.end_linger() {
+                    world.work_until_parked(0, false);
+                }
+            })
+        };
+        world.push();
+        lingerer.join().expect("no panic");
+        if world.has_work() {
+            assert!(!world.idle.is_parked(0), "nobody wakes up for the task");
+        }
+    });
+}
+
+#[test]
+fn linger_against_linger() {
+    ::loom::model(|| {
+        let world = World::new(4, 0);
+        assert!(world.idle.try_search(4) && world.idle.try_search(4));
+        let lingering = Arc::new(AtomicUsize::new(0));
+        let linger = |world: Arc<World>, lingering: Arc<AtomicUsize>| {
+            if world.begin_linger() {
+                let others = lingering.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(others, 0, "two linger at once");
+                lingering.fetch_sub(1, Ordering::Relaxed);
+                assert!(!world.end_linger(), "there is nothing");
+            } else {
+                world.found_work();
+            }
+        };
+        let other = {
+            let (world, lingering) = (Arc::clone(&world), Arc::clone(&lingering));
+            thread::spawn(move || linger(world, lingering))
+        };
+        linger(Arc::clone(&world), lingering);
+        other.join().expect("no panic");
+        assert_eq!(world.idle.load().searching(), 0);
+        assert!(
+            world.idle.try_search(4) && world.begin_linger(),
+            "nobody lingers for ever"
+        );
+    });
+}
+
+#[test]
+fn batch_against_park() {
+    ::loom::model(|| {
+        // The driver of slot 0 wakes two tasks that are work enough for two. Slot 1 runs out of work meanwhile.
+        let world = World::new(2, 0);
+        let dispatcher = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                world.tasks.fetch_add(2, Ordering::Release);
+                if is_for_others(2, BACKLOG / 2) {
+                    world.notify();
+                }
+                // On which it computes.
+                assert!(world.steal());
+            })
+        };
+        let found = world.work_or_park(1, false);
+        dispatcher.join().expect("no panic");
+        assert!(
+            found || world.is_served_by(1),
+            "the second task waits for the first"
+        );
     });
 }

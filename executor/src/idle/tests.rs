@@ -91,6 +91,38 @@ fn who_leaves_learns_whether_it_was_chosen() {
     assert_eq!(idle.parked(), 0);
 }
 
+#[test]
+fn one_lingers_and_does_not_count_as_searching() {
+    let idle = Idle::new(8);
+    assert!(idle.try_search(8) && idle.try_search(8) && idle.try_search(8));
+    assert_eq!(idle.begin_linger(), Lingers::Covered, "two others search");
+    assert_eq!(idle.begin_linger(), Lingers::Not, "one lingers");
+    assert!(!idle.found_work(), "who does not linger searches on");
+    assert!(idle.found_work());
+    idle.end_linger();
+    assert!(idle.try_search(8));
+    assert_eq!(idle.begin_linger(), Lingers::Recheck, "it was the last one");
+    // Nobody counts as searching: half of the eight may.
+    assert_eq!((0..8).filter(|_| idle.try_search(8)).count(), 4);
+}
+
+#[test]
+fn a_batch_is_for_others_if_it_takes_200_us() {
+    for (tasks, poll_nanos, expected) in [
+        (0, u64::MAX, false),
+        (1, 1_000_000, false),
+        (2, 99_999, false),
+        (2, 100_000, true),
+        (200, 999, false),
+        (200, 1_000, true),
+        // Nothing is known of the polls.
+        (2, u64::MAX, true),
+    ] {
+        let is_notified_for = is_for_others(tasks, poll_nanos);
+        assert_eq!(is_notified_for, expected, "{tasks} tasks, {poll_nanos} ns");
+    }
+}
+
 /// Marsaglia's xorshift64.
 struct Random(u64);
 

@@ -8,6 +8,7 @@
 //! loads and a fence if the deque is empty. Lingering: a `sched_yield` and a few loads a look. No lock; a clock read only for LIFO slots and lingering.
 
 use super::Worker;
+use crate::idle::Lingers;
 use crate::metrics::bump;
 use crate::sync::Ordering;
 use crate::task::Runnable;
@@ -85,11 +86,16 @@ impl Worker {
 
     /// S3. Looks again a few times, giving up the core in between, while others are awake who may push something.
     fn linger(&self) -> Option<Runnable> {
-        if !self.may_linger() || !self.shared.idle.try_linger() {
+        if !self.may_linger() {
             return None;
         }
         // Not counted as searching meanwhile: without its core it finds nothing.
-        self.stop_searching();
+        match self.shared.idle.begin_linger() {
+            Lingers::Not => return None,
+            Lingers::Recheck if self.shared.has_work() => self.shared.notify(),
+            Lingers::Recheck | Lingers::Covered => {}
+        }
+        self.searching.set(false);
         // Looking around is no poll.
         self.measure_polls(Instant::now());
         let mut found = None;
