@@ -2,16 +2,21 @@
 //! kernel keeps for it. It must be told so, and must not disturb its parent. Each test has a process of its own.
 
 use std::fs::File;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use runtime::net::UnixStream;
+use runtime::net::{UnixDatagram, UnixStream};
 use runtime::runtime::Runtime;
 use runtime::task::{spawn_blocking, yield_now};
 use runtime::time::sleep;
-use runtime_tests::{DropCount, LIMIT, Watchdog, child, current_thread, multi_thread, panic_text};
+use runtime_tests::{
+    DropCount, LIMIT, Watchdog, child, current_thread, multi_thread, panic_text, yield_until,
+};
 
 /// Runs `body` in a fork of this process and returns what it wrote there.
 ///
@@ -199,6 +204,73 @@ fn a_child_may_end_its_parents_busy_runtime_in_any_way() {
                 works(&runtime);
                 drop(runtime);
                 assert_eq!(count.dropped(), 20);
+            }
+        },
+    );
+}
+
+#[test]
+fn what_a_child_spawns_and_wakes_on_its_parents_runtime_disturbs_nobody() {
+    child::run(
+        "what_a_child_spawns_and_wakes_on_its_parents_runtime_disturbs_nobody",
+        || {
+            let _watchdog = Watchdog::new(LIMIT);
+            for runtime in each_runtime() {
+                let polls = Arc::new(AtomicUsize::new(0));
+                let (sender, receiver) = std::sync::mpsc::channel();
+                let inside = polls.clone();
+                runtime.spawn(poll_fn(move |cx| {
+                    inside.fetch_add(1, Ordering::SeqCst);
+                    let _ = sender.send(cx.waker().clone());
+                    Poll::<()>::Pending
+                }));
+                works(&runtime);
+                let waker = receiver.recv().unwrap();
+                let before = polls.load(Ordering::SeqCst);
+                let count = DropCount::new();
+                let said = in_fork(|said| {
+                    for _ in 0..100 {
+                        let token = count.token();
+                        let task = runtime.spawn(async move { drop(token) });
+                        waker.wake_by_ref();
+                        task.abort();
+                        waker.wake_by_ref();
+                    }
+                    // They wait for a thread that is not there.
+                    assert_eq!(count.dropped(), 0);
+                    said.write_all(b"spawned").expect("a pipe");
+                });
+                assert_eq!(said, "spawned");
+                works(&runtime);
+                assert_eq!(
+                    polls.load(Ordering::SeqCst),
+                    before,
+                    "it was woken in the child only"
+                );
+                waker.wake();
+                runtime.block_on(yield_until(|| polls.load(Ordering::SeqCst) > before));
+            }
+        },
+    );
+}
+
+#[test]
+fn a_child_that_registers_with_its_parents_reactor_is_told_so() {
+    child::run(
+        "a_child_that_registers_with_its_parents_reactor_is_told_so",
+        || {
+            let _watchdog = Watchdog::new(LIMIT);
+            for runtime in each_runtime() {
+                works(&runtime);
+                let said = in_fork(|said| {
+                    let _entered = runtime.enter();
+                    say_panic(said, UnixStream::pair);
+                    say_panic(said, || UnixDatagram::unbound());
+                });
+                let messages: Vec<_> = said.lines().collect();
+                assert_eq!(messages.len(), 2, "{said:?}");
+                messages.into_iter().for_each(says_what_to_do);
+                works(&runtime);
             }
         },
     );

@@ -2,15 +2,15 @@
 //! descriptors; and an idle process, which must not be disturbed at all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use runtime::net::UnixStream;
 use runtime::runtime::Builder;
 use runtime::signal::unix::{SignalKind, signal};
-use runtime::time::{MissedTickBehavior, interval, sleep};
-use runtime_tests::process::{context_switches, descriptors, threads};
-use runtime_tests::{LIMIT, Watchdog, child, current_thread, multi_thread};
+use runtime::time::{MissedTickBehavior, interval, sleep, sleep_until};
+use runtime_tests::process::context_switches;
+use runtime_tests::{LIMIT, Watchdog, child, current_thread, multi_thread, poll_once, yield_until};
 use rustix::process::{Signal, getpid, kill_process};
 
 #[test]
@@ -65,6 +65,122 @@ fn a_process_that_was_stopped_goes_on() {
         kill_process(child.id(), Signal::CONT).unwrap();
         child.succeeds();
     }
+}
+
+#[test]
+fn deadlines_that_passed_while_it_was_stopped_fire_once_and_in_order() {
+    let name = "deadlines_that_passed_while_it_was_stopped_fire_once_and_in_order";
+    let body = || {
+        const SLEEPS: u64 = 20_000;
+        let _watchdog = Watchdog::new(LIMIT);
+        let runtime = current_thread();
+        let registered = Arc::new(AtomicUsize::new(0));
+        let order = runtime.block_on(async {
+            let (fires, mut fired) = runtime::sync::mpsc::unbounded_channel();
+            let first = runtime::time::Instant::now() + Duration::from_millis(600);
+            for number in 0..SLEEPS {
+                let (fires, registered) = (fires.clone(), registered.clone());
+                // Not in the order in which they are registered.
+                let number = number * 7919 % SLEEPS;
+                runtime::spawn(async move {
+                    let mut sleep =
+                        Box::pin(sleep_until(first + Duration::from_micros(number * 20)));
+                    assert!(
+                        poll_once(sleep.as_mut()).await.is_pending(),
+                        "the machine is too slow"
+                    );
+                    registered.fetch_add(1, Ordering::SeqCst);
+                    sleep.await;
+                    fires.send(number).unwrap();
+                });
+            }
+            drop(fires);
+            yield_until(|| registered.load(Ordering::SeqCst) == SLEEPS as usize).await;
+            child::say("ready");
+            let mut order = Vec::new();
+            while let Some(number) = fired.recv().await {
+                order.push(number);
+            }
+            order
+        });
+        assert_eq!(order.len(), SLEEPS as usize, "each fires once");
+        // A tick of the wheel is less than one of these steps.
+        let at = order.windows(2).position(|pair| pair[0] > pair[1]);
+        assert!(
+            at.is_none(),
+            "not in order from {at:?} on: {:?}",
+            &order[..20]
+        );
+    };
+    if let Some(mut child) = child::start(name, body) {
+        child.wait_for("ready");
+        kill_process(child.id(), Signal::STOP).unwrap();
+        // Not to wait for something: being stopped for a while is the fault itself.
+        std::thread::sleep(Duration::from_millis(1_000));
+        kill_process(child.id(), Signal::CONT).unwrap();
+        child.succeeds();
+    }
+}
+
+#[test]
+fn a_storm_of_signals_at_each_thread_is_extra_polls_only() {
+    child::run(
+        "a_storm_of_signals_at_each_thread_is_extra_polls_only",
+        || {
+            let _watchdog = Watchdog::new(LIMIT);
+            for runtime in [current_thread(), multi_thread(2)] {
+                let over = Arc::new(AtomicBool::new(false));
+                let is_over = over.clone();
+                runtime.block_on(async {
+                    // A handler, so that the signal interrupts rather than kills.
+                    let _listener = signal(SignalKind::user_defined1()).unwrap();
+                    let storm = std::thread::spawn(move || {
+                        let (mut sent, process) = (0_u32, std::process::id());
+                        while !is_over.load(Ordering::SeqCst) {
+                            for thread in thread_ids() {
+                                // SAFETY: sends a signal, for which there is a handler, to a thread of this process, or to none.
+                                unsafe {
+                                    libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGUSR1)
+                                };
+                                sent += 1;
+                            }
+                        }
+                        sent
+                    });
+                    let (mut one, mut other) = UnixStream::pair().unwrap();
+                    let echo = runtime::spawn(async move {
+                        let mut byte = [0];
+                        while other.read(&mut byte).await.unwrap() == 1 {
+                            other.write_all(&byte).await.unwrap();
+                        }
+                    });
+                    for number in 0..100 {
+                        let mut byte = [0];
+                        one.write_all(&[number]).await.unwrap();
+                        one.read_exact(&mut byte).await.unwrap();
+                        assert_eq!(byte, [number]);
+                        let start = Instant::now();
+                        sleep(Duration::from_millis(1)).await;
+                        assert!(start.elapsed() >= Duration::from_millis(1));
+                        let job = runtime::task::spawn_blocking(move || number);
+                        assert_eq!(job.await.unwrap(), number);
+                    }
+                    over.store(true, Ordering::SeqCst);
+                    assert!(storm.join().unwrap() > 100, "it was no storm");
+                    drop(one);
+                    echo.await.unwrap();
+                });
+            }
+        },
+    );
+}
+
+/// The threads of this process, as the system calls them.
+fn thread_ids() -> Vec<i32> {
+    std::fs::read_dir("/proc/self/task")
+        .expect("procfs")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 #[test]
@@ -169,45 +285,6 @@ fn undisturbed_for_a_while() {
         );
     }
     panic!("context switches in each two seconds: {disturbed:?}");
-}
-
-#[test]
-fn runtimes_leave_no_descriptors_and_no_threads() {
-    child::run("runtimes_leave_no_descriptors_and_no_threads", || {
-        let once = |number: usize| {
-            let runtime = if number.is_multiple_of(4) {
-                current_thread()
-            } else {
-                multi_thread(number % 4)
-            };
-            runtime.block_on(async {
-                let (mut one, mut other) = UnixStream::pair().unwrap();
-                runtime::spawn(async move { other.write_all(b"x").await })
-                    .await
-                    .unwrap()
-                    .unwrap();
-                one.read_exact(&mut [0]).await.unwrap();
-                sleep(Duration::from_micros(100)).await;
-                runtime::task::spawn_blocking(|| ()).await.unwrap();
-                runtime::spawn(std::future::pending::<()>());
-                runtime::spawn(async move { one.readable().await });
-            });
-        };
-        // What a process opens once and keeps.
-        for number in 0..4 {
-            once(number);
-        }
-        let before = (threads(), descriptors());
-        for number in 0..300 {
-            once(number);
-        }
-        let end = Instant::now() + LIMIT / 2;
-        while threads() > before.0 && Instant::now() < end {
-            // A joined thread may be listed for a moment longer.
-            std::thread::yield_now();
-        }
-        assert_eq!((threads(), descriptors()), before);
-    });
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Many of everything: tasks, workers, deadlines.
 
+use std::future::pending;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use runtime::sync::Semaphore;
+use runtime::runtime::{Builder, Runtime};
+use runtime::sync::{Semaphore, oneshot};
+use runtime::task::JoinHandle;
 use runtime::time::{Instant, sleep, sleep_until};
-use runtime_tests::{DropCount, LIMIT, Watchdog, child, current_thread, multi_thread};
+use runtime_tests::{DropCount, LIMIT, Watchdog, child, current_thread, multi_thread, yield_until};
 
 #[test]
 fn a_million_tasks_live_at_the_same_time() {
@@ -107,6 +110,107 @@ fn a_mass_of_cancelled_deadlines_is_forgotten() {
                     assert!(task.await.unwrap_err().is_cancelled());
                 }
             }
+        });
+    });
+}
+
+/// How long the chains are.
+const LINKS: usize = 1_000_000;
+/// Too small for a recursion over even a few thousand links.
+const STACK: usize = 128 << 10;
+
+/// Runs `body` with two runtimes whose threads have small stacks, on a thread that has one as well.
+fn on_small_stacks(body: fn(&Runtime)) {
+    let small = move || {
+        for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+            let runtime = builder
+                .worker_threads(2)
+                .thread_stack_size(STACK)
+                .enable_all()
+                .build()
+                .unwrap();
+            body(&runtime);
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(small);
+    thread.unwrap().join().unwrap();
+}
+
+/// Aborts its task when it is dropped.
+struct AbortOnDrop(Option<JoinHandle<()>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+/// Spawns `LINKS` tasks, each of which owns the one before and aborts it when it is dropped; returns the last.
+fn chain_of_owners(runtime: &Runtime, count: &DropCount) -> AbortOnDrop {
+    let mut last = AbortOnDrop(None);
+    for _ in 0..LINKS {
+        let held = (count.token(), last);
+        last = AbortOnDrop(Some(runtime.spawn(async move {
+            let _held = held;
+            pending::<()>().await;
+        })));
+    }
+    last
+}
+
+#[test]
+fn a_million_tasks_that_own_each_other_are_dropped_on_small_stacks() {
+    let name = "a_million_tasks_that_own_each_other_are_dropped_on_small_stacks";
+    child::run(name, || {
+        let _watchdog = Watchdog::new(LIMIT);
+        on_small_stacks(|runtime| {
+            let count = DropCount::new();
+            drop(chain_of_owners(runtime, &count));
+            runtime.block_on(yield_until(|| count.dropped() == LINKS));
+        });
+    });
+}
+
+#[test]
+fn a_million_tasks_that_own_each_other_are_shut_down_on_small_stacks() {
+    let name = "a_million_tasks_that_own_each_other_are_shut_down_on_small_stacks";
+    child::run(name, || {
+        let _watchdog = Watchdog::new(LIMIT);
+        let count = DropCount::new();
+        let inside = count.clone();
+        let small = move || {
+            for make in [current_thread, || multi_thread(2)] {
+                let (runtime, count) = (make(), inside.clone());
+                let before = count.dropped();
+                let last = chain_of_owners(&runtime, &count);
+                // Without it nobody is left who could abort the first.
+                std::mem::forget(last);
+                drop(runtime);
+                assert_eq!(count.dropped() - before, LINKS);
+            }
+        };
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn(small);
+        thread.unwrap().join().unwrap();
+        assert_eq!(count.dropped(), 2 * LINKS);
+    });
+}
+
+#[test]
+fn a_million_tasks_that_wake_each_other_run_on_small_stacks() {
+    let name = "a_million_tasks_that_wake_each_other_run_on_small_stacks";
+    child::run(name, || {
+        let _watchdog = Watchdog::new(LIMIT);
+        on_small_stacks(|runtime| {
+            // Each ends when the one before has ended: the end of the first wakes the second, and so on.
+            let (start, has_started) = oneshot::channel::<()>();
+            let mut last = runtime.spawn(async { has_started.await.unwrap() });
+            for _ in 0..LINKS {
+                last = runtime.spawn(async move { last.await.unwrap() });
+            }
+            start.send(()).unwrap();
+            runtime.block_on(last).unwrap();
         });
     });
 }

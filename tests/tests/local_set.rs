@@ -155,6 +155,64 @@ fn a_waker_of_a_local_task_may_be_woken_by_any_thread_also_after_the_set() {
 }
 
 #[test]
+fn whoever_aborts_wakes_or_lets_go_of_a_local_task_it_is_dropped_at_home() {
+    struct Home(Rc<Cell<u32>>, thread::ThreadId);
+    impl Drop for Home {
+        fn drop(&mut self) {
+            assert_eq!(
+                thread::current().id(),
+                self.1,
+                "dropped on a foreign thread"
+            );
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let _watchdog = Watchdog::new(LIMIT);
+    for runtime in [current_thread(), multi_thread(2)] {
+        let local = LocalSet::new();
+        let dropped = Rc::new(Cell::new(0));
+        local.block_on(&runtime, async {
+            for ends in 0..3 {
+                for round in 0..50 {
+                    let home = Home(dropped.clone(), thread::current().id());
+                    let (give, waker) = std::sync::mpsc::channel();
+                    let (end, has_ended) = oneshot::channel::<()>();
+                    let task = spawn_local(async move {
+                        let _home = home;
+                        let own =
+                            std::future::poll_fn(|cx| std::task::Poll::Ready(cx.waker().clone()))
+                                .await;
+                        give.send(own).unwrap();
+                        let _ = has_ended.await;
+                        if ends != 0 {
+                            pending::<()>().await;
+                        }
+                    });
+                    // A handle whose output can be sent may be anywhere, and so may wakers and abort handles.
+                    let elsewhere = runtime::task::spawn_blocking(move || {
+                        let waker: std::task::Waker = waker.recv().unwrap();
+                        let clones = vec![waker; 1 + round % 3];
+                        let _ = end.send(());
+                        if ends == 1 {
+                            task.abort();
+                        }
+                        clones.iter().for_each(std::task::Waker::wake_by_ref);
+                        if ends == 2 {
+                            task.abort_handle().abort();
+                            drop(task);
+                        }
+                        drop(clones);
+                    });
+                    elsewhere.await.unwrap();
+                }
+            }
+        });
+        drop(local);
+        assert_eq!(dropped.get(), 150);
+    }
+}
+
+#[test]
 fn a_panic_and_an_abort_belong_to_their_handle() {
     on_each(|| async {
         LocalSet::new()

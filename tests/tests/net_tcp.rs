@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime::io::{AsyncWrite, Interest};
 use runtime::net::{TcpListener, TcpSocket, TcpStream};
@@ -146,6 +146,45 @@ fn a_slow_reader_holds_up_the_writer_and_nobody_else() {
         reader.read_exact(&mut all).await.unwrap();
         assert!(all == vec![7; length]);
         writing.await.unwrap();
+    });
+}
+
+#[test]
+fn a_peer_with_a_zero_window_is_given_up_after_a_timeout_and_harms_nobody() {
+    on_each(|| async {
+        let (mut writer, peer) = connected().await;
+        // The peer does not read, so its window closes.
+        let stalled = runtime::spawn(async move {
+            let data = vec![7; 64 << 20];
+            let start = Instant::now();
+            let outcome = timeout(Duration::from_millis(300), writer.write_all(&data)).await;
+            assert!(outcome.is_err(), "64 MiB fit into no window");
+            assert!(start.elapsed() >= Duration::from_millis(300));
+            // Nor is it ready for more.
+            assert!(poll_once(Box::pin(writer.writable())).await.is_pending());
+            writer
+        });
+        let (mut one, mut other) = connected().await;
+        let mut answered = 0;
+        while !stalled.is_finished() {
+            let mut byte = [0];
+            one.write_all(&[1]).await.unwrap();
+            other.read_exact(&mut byte).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+            answered += 1;
+        }
+        assert!(answered >= 2, "{answered}");
+        let mut writer = stalled.await.unwrap();
+        // When the peer reads, the writer is woken and goes on.
+        let mut peer = peer;
+        let reading = runtime::spawn(async move {
+            let mut part = vec![0; 1 << 20];
+            while peer.read(&mut part).await.unwrap() > 0 {}
+        });
+        writer.writable().await.unwrap();
+        writer.write_all(b"more").await.unwrap();
+        drop(writer);
+        reading.await.unwrap();
     });
 }
 

@@ -173,6 +173,25 @@ fn in_block_in_place_it_is_allowed() {
 }
 
 #[test]
+fn in_block_in_place_another_runtime_may_be_blocked_on() {
+    on_multi_thread(async {
+        let work = || {
+            for other in [current_thread(), multi_thread(1)] {
+                let output = block_in_place(|| {
+                    other.block_on(async {
+                        sleep(Duration::from_millis(1)).await;
+                        runtime::spawn(async { 7 }).await.unwrap()
+                    })
+                });
+                assert_eq!(output, 7);
+            }
+        };
+        work();
+        runtime::spawn(async move { work() }).await.unwrap();
+    });
+}
+
+#[test]
 fn every_worker_in_block_on_within_block_in_place_at_once_ends() {
     on_multi_thread(async {
         let tasks: Vec<_> = (0..8)

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 
+use runtime::runtime::Builder;
 use runtime_tests::{
-    DropCount, LIMIT, Watchdog, current_thread, multi_thread, on_each, yield_until,
+    DropCount, Flag, LIMIT, Watchdog, current_thread, multi_thread, on_each, yield_until,
 };
 
 /// Returns a waker of the task that awaits this.
@@ -235,6 +236,78 @@ fn a_wake_from_the_drop_of_the_future_is_harmless() {
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
     });
+}
+
+#[test]
+fn a_task_stays_with_its_runtime_whoever_wakes_it() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let named = |name: &str| {
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name(name)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let is_here = || std::thread::current().name() == Some("home");
+    let (home, away) = (named("home"), named("away"));
+    for ends in [true, false] {
+        let dropped = Flag::new();
+        let (sender, receiver) = mpsc::channel();
+        let (polls, over) = (Arc::new(AtomicUsize::new(0)), Flag::new());
+        let (inside, is_over, at_drop) = (polls.clone(), over.clone(), dropped.clone());
+        let held = OnDrop(Some(move || {
+            assert!(is_here(), "dropped on a foreign thread");
+            at_drop.set();
+        }));
+        let task = home.spawn(async move {
+            let _held = held;
+            poll_fn(|cx| {
+                assert!(is_here(), "polled on a foreign thread");
+                if inside.fetch_add(1, Ordering::SeqCst) == 0 {
+                    sender.send(cx.waker().clone()).unwrap();
+                }
+                match is_over.is_set() {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+        });
+        let waker = receiver.recv().unwrap();
+        // From tasks, from a root and from a job of the other runtime.
+        away.block_on(async {
+            for number in 0..1_000 {
+                let waker = waker.clone();
+                match number % 3 {
+                    0 => runtime::spawn(async move { waker.wake() }).await.unwrap(),
+                    1 => runtime::task::spawn_blocking(move || waker.wake())
+                        .await
+                        .unwrap(),
+                    _ => waker.wake(),
+                }
+            }
+            match ends {
+                true => over.set(),
+                false => task.abort(),
+            }
+            runtime::spawn(async move { waker.wake() }).await.unwrap();
+            // Awaited there too.
+            assert_eq!(runtime::spawn(task).await.unwrap().is_ok(), ends);
+        });
+        assert!(dropped.is_set() && polls.load(Ordering::SeqCst) > 1);
+    }
+}
+
+/// Calls its function when it is dropped.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(f) = self.0.take() {
+            f();
+        }
+    }
 }
 
 #[test]
