@@ -48,6 +48,13 @@
 //! over, fires overdue timers, and sees to it that other threads go on where a task computes or blocks for too long ([`Builder::rescue`]). Every worker has its own
 //! timer wheel, with a resolution of 16 µs. An idle process makes no system call at all.
 //!
+//! # What is promised
+//!
+//! Programs may rely on what `docs/guarantees.md` in the repository lists, each with the test or model that shows it. In short: no wake-up is lost; a task that can
+//! run is polled after a bounded number of polls of others; a task that does not give way holds up nobody else; a panic belongs to its task; a future is dropped
+//! exactly once, before anybody hears that its task has ended; what is said to be cancel safe loses nothing when it is dropped; no timer is
+//! early; a shutdown with a timeout returns in time. How that comes about, as told above, may change.
+//!
 //! # Features
 //!
 //! `macros`, `net`, `time`, `signal` and `io-std` are on by default; `futures-io` and `hyper` make the streams implement the

@@ -135,7 +135,7 @@ impl Slab {
     }
 
     /// Returns the number of pages that have memory.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     pub(crate) fn pages(&self) -> usize {
         self.pages.iter().filter(|p| p.nodes.is_some()).count()
     }

@@ -281,7 +281,5 @@ impl Wheel {
     }
 }
 
-#[cfg(any(test, fuzzing))]
-pub mod model;
 #[cfg(test)]
 mod tests;

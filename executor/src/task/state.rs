@@ -170,7 +170,7 @@ impl Snapshot {
     }
 
     #[inline]
-    pub(super) fn has_join_interest(self) -> bool {
+    fn has_join_interest(self) -> bool {
         self.0 & JOIN_INTEREST != 0
     }
 

@@ -9,7 +9,6 @@ mod life;
 mod lists;
 mod looks;
 mod origins;
-mod programs;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
