@@ -17,6 +17,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `reactor` | [`Handle`], [`Duty`], [`Events`]: one turn = wait, mark sources, wake |
+//! | `reactor/model` | registrations beside records that do the same, for tests and for the fuzzer |
 //! | `context` | the thread's current handle, and [`EnterGuard`] |
 //! | `registration` | [`Registration`]: one descriptor, as leaf futures use it |
 //! | `source`, `source/state` | what the events write and the operations read; the protocol between them |
@@ -60,6 +61,8 @@ pub use async_fd::{
 pub use context::EnterGuard;
 pub use interest::Interest;
 pub use metrics::Metrics;
+#[cfg(fuzzing)]
+pub use reactor::model;
 pub use reactor::{Duty, Events, Handle};
 pub use readiness::{Direction, Ready};
 pub use registration::{ReadyEvent, Registration};

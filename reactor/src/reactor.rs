@@ -421,3 +421,8 @@ fn is_closed_fd(error: &io::Error) -> bool {
         Some(rustix::io::Errno::BADF | rustix::io::Errno::NOENT)
     )
 }
+
+#[cfg(any(fuzzing, all(test, not(rt_loom))))]
+pub mod model;
+#[cfg(all(test, not(rt_loom)))]
+mod tests;

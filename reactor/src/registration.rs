@@ -80,8 +80,13 @@ impl Registration {
         handle: &Handle,
     ) -> io::Result<Registration> {
         let token = handle.register(fd, interest, initially)?;
+        Ok(Registration::of(handle, token))
+    }
+
+    /// Takes the slot of `token` over.
+    pub(crate) fn of(handle: &Handle, token: Token) -> Registration {
         let handle = handle.clone();
-        Ok(Registration { handle, token })
+        Registration { handle, token }
     }
 
     /// Waits until the direction is ready, or has been closed.

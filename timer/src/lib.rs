@@ -33,6 +33,7 @@
 //! | `level.rs` | the levels of 64 buckets and their bitmaps; the linked list that a bucket is |
 //! | `slab.rs` | where the timers of a wheel live, in pages that are given back |
 //! | `wheel.rs` | the [`Wheel`]: insert, remove, next deadline, advance |
+//! | `wheel/model.rs` | the wheel beside a `BTreeMap`, for tests and for the fuzzer |
 //! | `timer.rs` | [`Handle`]: the shards, their locks, firing; the protocol with parking threads |
 //! | `metrics.rs` | [`Metrics`]: what has been counted; how lateness is |
 //! | `entry.rs` | [`Entry`]: one deadline awaited by one future |
@@ -57,4 +58,6 @@ pub use entry::{Entry, Shutdown};
 pub use metrics::Metrics;
 pub use slab::Key;
 pub use timer::{Charge, Handle, Rouse};
+#[cfg(fuzzing)]
+pub use wheel::model;
 pub use wheel::{Progress, Wheel};

@@ -135,7 +135,7 @@ impl Slab {
     }
 
     /// Returns the number of pages that have memory.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn pages(&self) -> usize {
         self.pages.iter().filter(|p| p.nodes.is_some()).count()
     }

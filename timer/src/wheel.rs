@@ -281,5 +281,7 @@ impl Wheel {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub mod model;
 #[cfg(test)]
 mod tests;

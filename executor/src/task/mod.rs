@@ -17,7 +17,8 @@
 //! [`stage`] what a cell holds; [`home`] how it reaches its scheduler; [`origin`] who spawned it, and its name;
 //! [`waker`] the waker's vtable; [`runnable`] the right to poll; [`slot`] one atomic place for a runnable; [`join`] the
 //! handles; [`owned`] the lists of live tasks; [`word`] where in its list a task is, and how it behaves; [`estimate`]
-//! and [`born`] what is remembered of it in a few bytes; [`error`](mod@error) and [`id`](mod@id) what their names say.
+//! and [`born`] what is remembered of it in a few bytes; [`error`](mod@error) and [`id`](mod@id) what their names say;
+//! `model.rs`, for tests and for the fuzzer, what must have become of tasks.
 //!
 //! # Rules
 //!
@@ -89,6 +90,8 @@ mod word;
 mod bind;
 #[cfg(all(test, rt_loom))]
 mod loom;
+#[cfg(any(fuzzing, all(test, not(rt_loom))))]
+pub mod model;
 #[cfg(all(test, not(rt_loom)))]
 mod tests;
 

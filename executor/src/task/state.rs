@@ -170,7 +170,7 @@ impl Snapshot {
     }
 
     #[inline]
-    fn has_join_interest(self) -> bool {
+    pub(super) fn has_join_interest(self) -> bool {
         self.0 & JOIN_INTEREST != 0
     }
 

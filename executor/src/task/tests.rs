@@ -9,6 +9,7 @@ mod life;
 mod lists;
 mod looks;
 mod origins;
+mod programs;
 
 use std::cell::Cell;
 use std::collections::VecDeque;

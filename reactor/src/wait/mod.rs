@@ -70,7 +70,7 @@ impl Buffer {
     }
 
     /// Forgets what has been taken and fills the buffer anew.
-    fn refill(&mut self, events: impl Iterator<Item = (Token, Ready)>) {
+    pub(crate) fn refill(&mut self, events: impl Iterator<Item = (Token, Ready)>) {
         debug_assert_eq!(self.len(), 0, "an edge would be lost");
         self.next = 0;
         self.events.clear();
