@@ -14,6 +14,7 @@ use crate::budget;
 use crate::context;
 use crate::scheduler::{Flavor, Handle, Shared};
 use crate::slots::Seat;
+use crate::sync::os_thread::{self as thread, Thread};
 use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 use crate::worker::{Role, Worker};
 use std::future::Future;
@@ -21,7 +22,6 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
 /// "Sleeps on std's parker" in [`Root::place`].
 const NO_SLOT: usize = usize::MAX;

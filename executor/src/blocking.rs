@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use crate::metrics::BlockingMetrics;
-use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, bug, now, spin_until, thread};
+use crate::sync::{
+    AtomicU64, Condvar, Mutex, MutexGuard, Ordering, bug, cores, now, spin_until, thread,
+};
 use crate::task::{self, JoinHandle, Meta, Reason, Runnable, contain};
 use crew::{Crew, Help, SHORT, Seat};
 
@@ -34,8 +36,7 @@ const SPIN: Duration = Duration::from_micros(20);
 const PLENTY: u64 = 8;
 
 /// How many cores there are for this process.
-static CORES: LazyLock<usize> =
-    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+static CORES: LazyLock<usize> = LazyLock::new(cores);
 
 /// A function of the user's that runs on each thread.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -185,13 +186,13 @@ impl Pool {
             return false;
         }
         // A deadline beyond what the clock can tell is none.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
         let mut crew = self.shared.crew.lock();
         while crew.alive > 0 {
             match deadline {
                 None => self.shared.ended.wait(&mut crew),
                 Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
+                    let left = deadline.saturating_duration_since(now());
                     if left.is_zero() {
                         return false;
                     }
@@ -554,5 +555,5 @@ fn call(hook: &Hook) {
 
 #[cfg(all(test, rt_loom))]
 mod loom;
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;

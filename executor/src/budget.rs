@@ -14,6 +14,7 @@
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
+use crate::sync::thread_local;
 pub use crate::task::{Unconstrained, unconstrained};
 
 /// Units for one poll of a task. The same number as Tokio's, so that programs behave alike.

@@ -13,6 +13,7 @@
 //! No foreign code runs while one of them is borrowed.
 
 use crate::scheduler::{Handle, Shared};
+use crate::sync::thread_local;
 use crate::worker::{SAMPLE_INTERVAL, Worker};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;

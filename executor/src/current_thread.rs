@@ -16,14 +16,13 @@ use crate::idle::Left;
 use crate::park::Gathered;
 use crate::report::{self, Polled, SlowPoll, Spot, Subject};
 use crate::scheduler::{Flavor, Shared, call_hook};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, now, os_thread as thread};
 use crate::task::{Place, Runnable};
 use crate::worker::{Role, SAMPLE_INTERVAL, Worker};
 use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How many polls are timed once there may have been a slow one. A guess: several turns of a program with some dozens of tasks.
@@ -90,7 +89,7 @@ fn drive_seated<F: Future>(
     'root: loop {
         if tick.wrapping_sub(looked) >= config.event_interval {
             looked = tick;
-            watch.look(Instant::now());
+            watch.look(now());
             worker.look_at_driver();
         }
         worker.publish(Place::ROOT);
@@ -126,7 +125,7 @@ fn drive_seated<F: Future>(
                 continue;
             }
             if !root.is_woken() {
-                let now = Instant::now();
+                let now = now();
                 watch.look(now);
                 watch.begin(park(shared, worker, &root, now));
             }
@@ -135,18 +134,18 @@ fn drive_seated<F: Future>(
     }
 }
 
-/// Sleeps, from `now` on; returns when it woke up.
-fn park(shared: &Shared, worker: &Worker, root: &Root, now: Instant) -> Instant {
+/// Sleeps, from `since` on; returns when it woke up.
+fn park(shared: &Shared, worker: &Worker, root: &Root, since: Instant) -> Instant {
     let slot = worker.slot();
     if shared.config.on_thread_park.is_some() {
         // A user's hook may wake and spawn tasks: it runs before the last look at the queues.
         call_hook(&shared.config.on_thread_park);
         if worker.has_local() || root.is_woken() {
             call_hook(&shared.config.on_thread_unpark);
-            return Instant::now();
+            return now();
         }
     }
-    worker.count_park(now);
+    worker.count_park(since);
     let parked = shared.idle.park(slot, false);
     shared.after_parking(parked);
     let gathered = loop {
@@ -162,7 +161,7 @@ fn park(shared: &Shared, worker: &Worker, root: &Root, now: Instant) -> Instant 
         // Chosen counts as searching; with one thread there is nothing to search and nobody to notify.
         let _last = shared.idle.found_work();
     }
-    let now = Instant::now();
+    let now = now();
     worker.count_unpark(now);
     call_hook(&shared.config.on_thread_unpark);
     if gathered == Gathered::Something {
@@ -185,7 +184,7 @@ impl<'a> Watch<'a> {
     fn new(shared: &'a Shared) -> Watch<'a> {
         Watch {
             shared,
-            since: Cell::new(Instant::now()),
+            since: Cell::new(now()),
             left: Cell::new(0),
         }
     }
@@ -221,9 +220,9 @@ impl<'a> Watch<'a> {
             return poll();
         }
         self.left.set(self.left.get() - 1);
-        let start = Instant::now();
+        let start = now();
         let (result, slowest) = report::watch(poll);
-        let so_far = start.elapsed();
+        let so_far = now().duration_since(start);
         let threshold = self.shared.reporter.threshold();
         // A task of a `LocalSet`, if one alone was slow enough.
         match slowest {
@@ -260,6 +259,6 @@ impl<'a> Watch<'a> {
             Some(subject) => subject.blame(root),
             None => root,
         };
-        self.shared.reporter.report_here(poll, Instant::now());
+        self.shared.reporter.report_here(poll, now());
     }
 }

@@ -18,13 +18,12 @@
 use crate::block_on::{Driven, Seated};
 use crate::park::Gathered;
 use crate::scheduler::Shared;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, now};
 use crate::task::Place;
 use crate::worker::{Role, SAMPLE_INTERVAL, Worker};
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 
 /// Drives the root; `None` when the thread must go on without a slot.
 pub(crate) fn drive<F: Future>(
@@ -65,9 +64,9 @@ fn park(shared: &Shared, worker: &Worker) {
     worker.publish_idle();
     // The slot is empty, and only this thread pushes into it.
     shared.slots.retire(worker.slot());
-    worker.count_park(Instant::now());
+    worker.count_park(now());
     let gathered = shared.park.park(worker.slot());
-    worker.count_unpark(Instant::now());
+    worker.count_unpark(now());
     shared.slots.enliven(worker.slot());
     shared.park.activated();
     if gathered == Gathered::Something {

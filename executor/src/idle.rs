@@ -261,7 +261,16 @@ pub(crate) fn is_for_others(tasks: u64, poll_nanos: u64) -> bool {
     tasks > 1 && tasks.saturating_mul(poll_nanos) >= BACKLOG && !bug::IDLE_BATCH_SILENT.is_on()
 }
 
+#[cfg(all(test, rt_shuttle))]
+impl Idle {
+    /// How many are searching, and how many are parked.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let counts = self.load();
+        (counts.searching(), counts.parked())
+    }
+}
+
 #[cfg(all(test, rt_loom))]
 mod loom;
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;

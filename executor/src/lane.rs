@@ -435,5 +435,5 @@ impl<T> Lane<T> {
 
 #[cfg(all(test, rt_loom))]
 mod loom;
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;

@@ -34,7 +34,7 @@
 //! - Unsafe code lives in `task`, nowhere else.
 
 #![deny(unsafe_code)]
-#![cfg_attr(rt_loom, allow(dead_code, unused_imports))]
+#![cfg_attr(any(rt_loom, rt_shuttle), allow(dead_code, unused_imports))]
 
 mod block_in_place;
 mod block_on;
@@ -51,6 +51,8 @@ mod park;
 mod report;
 mod rescue;
 mod scheduler;
+#[cfg(all(test, rt_shuttle))]
+mod schedules;
 mod slots;
 mod sync;
 pub mod task;
@@ -71,5 +73,5 @@ pub use scheduler::{Around, Config, Flavor, Handle, Hook, NameThread, WeakHandle
 pub use task::{AbortHandle, Id, JoinError, JoinHandle, LocalSet};
 pub use watchman::{Watched, Watchman};
 
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;

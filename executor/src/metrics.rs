@@ -352,5 +352,5 @@ pub struct Metrics {
     pub schedule_latency: HistogramSnapshot,
 }
 
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;

@@ -19,10 +19,10 @@
 //! thread: one.
 
 use crate::sync::thread::{self, Thread};
-use crate::sync::{AtomicU8, Mutex, Ordering, bug};
+use crate::sync::{AtomicU8, Mutex, Ordering, bug, now};
 use crossbeam_utils::CachePadded;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Whether a sleep, or a look at the driver, has left something to [`Park::dispatch`].
 #[must_use]
@@ -171,14 +171,14 @@ impl Parker {
         if !self.begin(Sleep::Futex) {
             return true;
         }
-        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let until = timeout.and_then(|timeout| now().checked_add(timeout));
         // Ordering: Acquire pairs with the swap in `unpark`.
         while self.state.load(Ordering::Acquire) == FUTEX {
             match until {
                 // A timeout too long for the clock is no timeout.
                 None => thread::park(),
                 Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
+                    let left = until.saturating_duration_since(now());
                     if left.is_zero() {
                         break;
                     }
@@ -259,5 +259,5 @@ impl Park for ThreadPark {
 
 #[cfg(all(test, rt_loom))]
 mod loom;
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;

@@ -12,7 +12,7 @@
 //! **Cost.** Nothing where no poll is slow. A report allocates, takes a lock and reads files in `/proc`, on the reactor thread.
 
 use crate::scheduler::Shared;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, os_thread, thread_local};
 use crate::task::{Id, Runnable, contain};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -470,7 +470,7 @@ impl Reporter {
                 });
             }
         };
-        let started = std::thread::Builder::new()
+        let started = os_thread::Builder::new()
             .name("runtime-report".into())
             .spawn(make);
         started.ok().map(|_| sender)

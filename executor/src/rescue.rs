@@ -10,7 +10,7 @@ use crate::lane::{self, Help, Next};
 use crate::report::{Spot, Still};
 use crate::scheduler::{Flavor, Handle, Shared, call_hook};
 use crate::slots::Seat;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, now, os_thread};
 use crate::task::{Place, Polled, Reason, Runnable, contain};
 use crate::worker::{self, HOG, ONE_SHORT, POLLED, SAMPLE_INTERVAL, SHORT_POLLS, STAMPED};
 use std::io;
@@ -150,7 +150,7 @@ impl Shared {
             self.counters.lane_polls.fetch_add(1, Ordering::Relaxed);
             self.lane.begin(seat, word);
             self.park.activated();
-            let start = Instant::now();
+            let start = now();
             context::set_lane_poll(Some(LanePoll {
                 seat,
                 started: start,
@@ -161,7 +161,7 @@ impl Shared {
             sample_in -= 1;
             if sample_in == 0 {
                 sample_in = SAMPLE_INTERVAL;
-                let busy = start.elapsed();
+                let busy = now().duration_since(start);
                 // The low digits of a duration are as random as an estimate needs.
                 self.sample(
                     word,
@@ -191,7 +191,7 @@ impl Shared {
         let Some(LanePoll { started, .. }) = context::lane_poll() else {
             return;
         };
-        if started.elapsed() >= lane::SHORT {
+        if now().duration_since(started) >= lane::SHORT {
             task.remove_conduct(SHORT_POLLS);
             return;
         }
@@ -224,7 +224,7 @@ impl Shared {
             task.add_conduct(STAMPED);
             stamps.push(Stamp {
                 place: Place(task.word()),
-                at: Instant::now(),
+                at: now(),
             });
         }
     }
@@ -236,7 +236,7 @@ impl Shared {
         let place = Place(task.word());
         let mut stamps = self.stamps.lock();
         if let Some(at) = stamps.iter().position(|stamp| stamp.place.is_same(place)) {
-            let waited = stamps.swap_remove(at).at.elapsed();
+            let waited = now().duration_since(stamps.swap_remove(at).at);
             drop(stamps);
             self.counters.schedule_latency.record(waited);
         }
@@ -262,7 +262,7 @@ impl Shared {
             return Err(io::Error::other("the process is a fork of the runtime's"));
         }
         let name = self.name_thread();
-        let mut builder = std::thread::Builder::new().name(name);
+        let mut builder = os_thread::Builder::new().name(name);
         if let Some(stack_size) = self.config.stack_size {
             builder = builder.stack_size(stack_size);
         }

@@ -37,7 +37,7 @@ use crate::park::Park;
 use crate::report::{Probe, Reporter, SlowPolls};
 use crate::rescue::{Rescue, Stamp};
 use crate::slots::{SHUTDOWN, Seat, Slots};
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::sync::{AtomicBool, Mutex, Ordering, now, os_thread, scaled, thread_local};
 use crate::task::{
     Cause, JoinHandle, Meta, Owned, Phase, Polled, Reason, Runnable, Schedule, Scheduled, Unbound,
     contain,
@@ -53,12 +53,12 @@ use std::io;
 use std::ops::Range;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many spare slots stand by for workers that are stuck or inside `block_in_place`. Beyond that, a worker that blocks is not replaced.
-const SPARES: usize = Rescue::MAX_SPARES;
+const SPARES: usize = scaled(Rescue::MAX_SPARES, 2);
 /// How many threads may be guests at the same time; further ones block without running tasks.
-const GUESTS: usize = 8;
+const GUESTS: usize = scaled(8, 1);
 
 /// How many shards the list of live tasks has for each worker. Who spawns moves on from shard to shard, those who complete the tasks follow; the more
 /// shards, the seldomer they meet (`spawn_outside`).
@@ -438,7 +438,7 @@ impl Shared {
         // guest or a thread inside `block_in_place` that is about to drop it.
         while !self.owned.is_empty() {
             self.drain_injector();
-            std::thread::yield_now();
+            os_thread::yield_now();
         }
         self.reporter.close();
         self.park.close();
@@ -475,7 +475,7 @@ impl Handle {
             injector: Injector::new(),
             express: Injector::new(),
             urgent: CachePadded::new(AtomicBool::new(false)),
-            owned: Owned::new(SHARDS_A_WORKER * config.workers),
+            owned: Owned::new(scaled(SHARDS_A_WORKER * config.workers, 1)),
             park,
             threads: Threads::new(workers, config.slots()),
             blocking: Pool::new(blocking_config(&config, me)),
@@ -733,23 +733,19 @@ impl Handle {
     /// On a thread of the executor itself nothing is waited for: the last thread to end finishes. In a forked child nothing is
     /// done.
     pub fn shutdown(&self, timeout: Option<Duration>) -> bool {
-        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let until = timeout.and_then(|timeout| now().checked_add(timeout));
         if self.shared.is_forked() {
             // The threads to wait for are in the parent, and so is everything that they would drop.
             return true;
         }
         self.shared.begin_shutdown();
         let own_thread = context::is_member(&self.shared) || context::is_polling();
-        let until = if own_thread {
-            Some(Instant::now())
-        } else {
-            until
-        };
+        let until = if own_thread { Some(now()) } else { until };
         let gone = self.shared.threads.wait(until);
         if gone == Gone::AllMineToFinish {
             self.shared.finish_shutdown();
         }
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = until.map(|until| until.saturating_duration_since(now()));
         let jobs_done = self.shared.blocking.shutdown(left);
         gone != Gone::NotYet && jobs_done
     }

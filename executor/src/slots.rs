@@ -226,6 +226,13 @@ impl Slots {
         self.live[slot / 64].load(Ordering::SeqCst) & (1 << (slot % 64)) != 0
     }
 
+    /// Whether `slot` holds no task at this moment.
+    #[cfg(all(test, rt_shuttle))]
+    pub(crate) fn is_empty(&self, slot: usize) -> bool {
+        let slot = self.get(slot);
+        slot.stealer.is_empty() && slot.lifo.is_empty()
+    }
+
     /// How many slots are live.
     pub(crate) fn count_live(&self) -> usize {
         // Ordering: SeqCst, as in `enliven`.
@@ -257,7 +264,7 @@ impl Slots {
     }
 }
 
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests {
     use super::*;
 

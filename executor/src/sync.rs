@@ -1,17 +1,24 @@
-//! The one place that chooses between the real primitives and those of loom.
+//! The one place that chooses between the real primitives, those of loom, and those of shuttle.
 //!
 //! Code whose interleavings are explored (task cell, blocking pool, idle protocol, parkers, rescue and hog lane) takes its atomics, cells,
-//! locks and threads from here. Without `--cfg rt_loom` the names are std's and parking_lot's at no cost; with it they
-//! are loom's, with the same signatures. [`bug`] holds the planted bugs: each weakens one ordering or drops one check,
-//! and names the model that must fail when it is switched on with `RT_BUG=name` (`.ci/models` sees to it). A model that cannot
-//! fail proves nothing.
+//! locks, threads, thread-locals and clock from here. Usually the names are std's and parking_lot's, at no cost. With `--cfg rt_loom` they are loom's, with the
+//! same signatures, for models of single protocols; with `--cfg rt_shuttle` those of `sync/shuttle.rs`, for scenarios of the whole executor. [`bug`] holds the
+//! planted bugs: each weakens one ordering or drops one check, and names the model that must fail when it is switched on with `RT_BUG=name` (`.ci/models` sees
+//! to it). A model that cannot fail proves nothing.
 
+#[cfg(rt_shuttle)]
+mod shuttle;
+
+#[cfg(rt_shuttle)]
+pub(crate) use self::shuttle::*;
 #[cfg(rt_loom)]
 pub(crate) use modelled::*;
 #[cfg(not(rt_loom))]
+pub(crate) use plain::*;
+#[cfg(not(any(rt_loom, rt_shuttle)))]
 pub(crate) use real::*;
 
-/// Planted bugs, all off unless one is chosen by `RT_BUG=name` while models run.
+/// Planted bugs, all off unless one is chosen by `RT_BUG=name` while models or scenarios run.
 pub(crate) mod bug {
     use super::Bug;
 
@@ -135,14 +142,25 @@ pub(crate) mod bug {
 }
 
 /// The real primitives.
-#[cfg(not(rt_loom))]
+#[cfg(not(any(rt_loom, rt_shuttle)))]
 mod real {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
-    pub(crate) use std::thread;
     use std::time::{Duration, Instant};
+    pub(crate) use std::{thread, thread as os_thread, thread_local};
+
+    /// What is smaller in scenarios than in earnest.
+    pub(crate) const fn scaled(real: usize, _small: usize) -> usize {
+        real
+    }
+
+    /// How many cores there are for this process.
+    pub(crate) fn cores() -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
 
     /// A planted bug: never there outside of models.
     #[derive(Clone, Copy)]
@@ -162,6 +180,7 @@ mod real {
     }
 
     /// What the clock says.
+    #[inline(always)]
     pub(crate) fn now() -> Instant {
         Instant::now()
     }
@@ -181,6 +200,29 @@ mod real {
         }
     }
 
+    /// Stands for "this allocation lives" in models; nothing here.
+    #[derive(Debug, Default)]
+    pub(crate) struct Alive;
+
+    impl Alive {
+        /// Marks the birth of an allocation.
+        pub(crate) const fn new() -> Alive {
+            Alive
+        }
+
+        /// Says that the allocation is used.
+        #[inline(always)]
+        pub(crate) fn touch(&self) {}
+
+        /// Says that the allocation ends.
+        #[inline(always)]
+        pub(crate) fn end(&self) {}
+    }
+}
+
+/// What is the same for shuttle, which sees one thread of the system only.
+#[cfg(not(rt_loom))]
+mod plain {
     /// A cell whose content is reached through raw pointers, so that loom can follow each access.
     #[derive(Debug, Default)]
     #[repr(transparent)]
@@ -203,25 +245,6 @@ mod real {
         pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
             access(self.0.get())
         }
-    }
-
-    /// Stands for "this allocation lives" in models; nothing here.
-    #[derive(Debug, Default)]
-    pub(crate) struct Alive;
-
-    impl Alive {
-        /// Marks the birth of an allocation.
-        pub(crate) const fn new() -> Alive {
-            Alive
-        }
-
-        /// Says that the allocation is used.
-        #[inline(always)]
-        pub(crate) fn touch(&self) {}
-
-        /// Says that the allocation ends.
-        #[inline(always)]
-        pub(crate) fn end(&self) {}
     }
 }
 
@@ -252,6 +275,22 @@ mod modelled {
                 std::sync::LazyLock::new(|| std::env::var("RT_BUG").ok());
             CHOSEN.as_deref() == Some(self.0)
         }
+    }
+
+    /// Threads that models leave out.
+    pub(crate) use std::thread as os_thread;
+    pub(crate) use std::thread_local;
+
+    pub(crate) const fn scaled(real: usize, _small: usize) -> usize {
+        real
+    }
+
+    pub(crate) fn cores() -> usize {
+        2
+    }
+
+    pub(crate) fn spin_loop() {
+        thread::yield_now();
     }
 
     /// Loom has no time: it is always the same moment.

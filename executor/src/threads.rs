@@ -11,11 +11,11 @@
 //!
 //! The models are in `threads/loom.rs`, named after the races.
 
-use crate::sync::{Condvar, Mutex, bug};
+use crate::sync::os_thread::{self as thread, JoinHandle};
+use crate::sync::{Condvar, Mutex, bug, now};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The threads of one runtime.
@@ -239,7 +239,7 @@ impl Threads {
 
     /// Waits for a slot to serve, at most for `keep_alive`.
     pub(crate) fn wait_for_slot(&self, keep_alive: Duration) -> Option<usize> {
-        let until = Instant::now().checked_add(keep_alive);
+        let until = now().checked_add(keep_alive);
         let mut state = self.state.lock();
         state.waiting += 1;
         let slot = loop {
@@ -373,10 +373,10 @@ impl Threads {
 }
 
 fn left(until: Instant) -> Duration {
-    until.saturating_duration_since(Instant::now())
+    until.saturating_duration_since(now())
 }
 
 #[cfg(all(test, rt_loom))]
 mod loom;
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;

@@ -19,7 +19,7 @@ use crate::lane::Seat;
 use crate::report::{Polled, Probe, SlowPoll, Spot, Still, Usage};
 use crate::scheduler::Shared;
 use crate::slots::{STUCK, Slots, Stillness};
-use crate::sync::{AtomicU64, Ordering, bug};
+use crate::sync::{AtomicU64, Ordering, bug, now};
 use crate::task::{Place, Runnable, TaskRef};
 use crate::threads::{Threads, WrittenOff};
 use crate::worker::HOG;
@@ -103,7 +103,7 @@ pub enum Watched {
 
 impl Watchman {
     pub(crate) fn new(shared: &Arc<Shared>) -> Watchman {
-        let seen = Seen::new(0, Instant::now());
+        let seen = Seen::new(0, now());
         Watchman {
             slots: vec![seen; shared.slots.len()].into(),
             seats: vec![seen; shared.lane.seats().len()].into(),

@@ -29,7 +29,7 @@ use crate::metrics::bump;
 use crate::park::Gathered;
 use crate::scheduler::{Flavor, Shared, call_hook};
 use crate::slots::{SHUTDOWN, STUCK, Seat, Slot};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, now};
 use crate::task::{Cause, Place, Polled, Reason, Runnable};
 use crate::threads::Back;
 use crossbeam_deque::{Steal, Worker as Deque};
@@ -227,7 +227,7 @@ impl Worker {
             chore_in: Cell::new(chores.span),
             chores: Cell::new(chores),
             stamp_next: Cell::new(false),
-            active_since: Cell::new(Instant::now()),
+            active_since: Cell::new(now()),
             // Any odd number that differs between slots.
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
             window: Cell::new(None),
@@ -482,10 +482,14 @@ impl Worker {
     pub(crate) fn run_timed(&self, task: Runnable) {
         self.stamp_next.set(true);
         let word = task.word();
-        let start = Instant::now();
+        let start = now();
         let polled = self.run_task(task);
-        self.shared
-            .sample(word, polled, start.elapsed(), self.next_random());
+        self.shared.sample(
+            word,
+            polled,
+            now().duration_since(start),
+            self.next_random(),
+        );
     }
 
     /// Says that what is polled now is `place`.
@@ -563,7 +567,7 @@ impl Worker {
     #[cold]
     pub(crate) fn look_at_driver(&self) {
         bump(&self.own.counters.looks, 1);
-        let now = Instant::now();
+        let now = now();
         self.measure_polls(now);
         self.begin_window(now);
         self.count_busy(now);
@@ -631,8 +635,8 @@ impl Worker {
 
     fn park(&self) {
         let shared = &*self.shared;
-        let now = Instant::now();
-        self.measure_polls(now);
+        let since = now();
+        self.measure_polls(since);
         if shared.config.on_thread_park.is_some() {
             // A user's hook may wake and spawn tasks: it runs before the last look at the queues, while the thread counts as
             // active.
@@ -645,9 +649,9 @@ impl Worker {
             }
             self.publish_idle();
             // What the hook took counts as busy.
-            self.count_busy(Instant::now());
+            self.count_busy(now());
         }
-        self.count_park(now.max(self.active_since.get()));
+        self.count_park(since.max(self.active_since.get()));
         let parked = shared.idle.park(self.slot, self.searching.replace(false));
         shared.after_parking(parked);
         let gathered = loop {
@@ -665,8 +669,8 @@ impl Worker {
                 break gathered;
             }
         };
-        let now = Instant::now();
-        self.count_unpark(now);
+        let woken = now();
+        self.count_unpark(woken);
         shared.park.activated();
         if shared.config.on_thread_unpark.is_some() {
             self.stop_searching();
@@ -674,7 +678,7 @@ impl Worker {
             call_hook(&shared.config.on_thread_unpark);
         }
         if count_down(&self.window_in, WINDOW_EVERY) {
-            self.begin_window(now);
+            self.begin_window(woken);
         }
         if gathered == Gathered::Something {
             self.dispatch();
@@ -688,7 +692,7 @@ impl Worker {
     pub(crate) fn step_aside(&self) {
         let shared = &self.shared;
         self.stop_searching();
-        self.count_busy(Instant::now());
+        self.count_busy(now());
         shared.slots.retire(self.slot);
         self.drain_to_injector();
         shared.park.retire(self.slot);
@@ -711,7 +715,7 @@ impl Worker {
         // Relaxed: written by this thread.
         self.publish(Place(self.own().polling.load(Ordering::Relaxed)));
         shared.slots.enliven(self.slot);
-        self.count_unpark(Instant::now());
+        self.count_unpark(now());
         shared.park.activated();
         true
     }
@@ -721,7 +725,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let slot = self.slot;
         if !self.retired.get() {
-            self.count_busy(Instant::now());
+            self.count_busy(now());
             shared.slots.retire(slot);
             self.drain_to_injector();
             shared.park.retire(slot);

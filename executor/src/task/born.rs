@@ -1,6 +1,6 @@
 //! When a task was polled first, in four bytes.
 
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;
 
 use std::fmt;

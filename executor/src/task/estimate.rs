@@ -12,7 +12,7 @@
 //!
 //! **Cost.** A dozen instructions, one load and one store.
 
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;
 
 use std::fmt;

@@ -8,6 +8,8 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sync::thread_local;
+
 /// How many ids a thread takes at once. A guess: one operation on the shared counter in 256 spawns is not measurable.
 const BLOCK: u64 = 256;
 

@@ -10,7 +10,7 @@
 use super::{Cause, JoinHandle, Meta, Owned, Reason, Runnable, Schedule, Scheduled};
 use crate::budget;
 use crate::report::{self, Subject};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, now, os_thread, thread_local};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,7 +20,6 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 /// How many tasks run in one poll of the set. Tokio's figure.
 const TICK_TASKS: usize = 61;
@@ -181,11 +180,11 @@ impl LocalSet {
                 return;
             };
             let subject = is_watched.then(|| Subject::of(&task));
-            let start = subject.as_ref().map(|_| Instant::now());
+            let start = subject.as_ref().map(|_| now());
             // How the poll ended is the task's own business.
             let _ = budget::with(|| task.run());
             if let (Some(subject), Some(start)) = (subject, start) {
-                report::note(subject, start.elapsed());
+                report::note(subject, now().duration_since(start));
             }
         }
         cx.waker().wake_by_ref();
@@ -224,7 +223,7 @@ impl Drop for LocalSet {
                     task.cancel(Reason::Cancelled);
                 }
                 // A waker on another thread may be about to push the runnable of one of our tasks.
-                None if !self.shared.owned.is_empty() => std::thread::yield_now(),
+                None if !self.shared.owned.is_empty() => os_thread::yield_now(),
                 None => return,
             }
         }

@@ -90,9 +90,9 @@ mod word;
 mod bind;
 #[cfg(all(test, rt_loom))]
 mod loom;
-#[cfg(any(fuzzing, all(test, not(rt_loom))))]
+#[cfg(any(fuzzing, all(test, not(any(rt_loom, rt_shuttle)))))]
 pub mod model;
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;
 
 use std::future::Future;

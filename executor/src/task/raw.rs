@@ -357,7 +357,7 @@ impl RawTask {
 }
 
 /// The size of the cell for such a future, for tests.
-#[cfg(all(test, not(rt_loom)))]
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 pub(super) fn size_of_cell<F: Future>(_: &F) -> usize {
     size_of::<Cell<F, super::home::Unlisted>>()
 }

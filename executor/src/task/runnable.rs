@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::error::Reason;
 use super::raw::RawTask;
 use super::{Id, Schedule};
+use crate::sync::thread_local;
 
 /// The unique right to poll a task, which exists only while the task is scheduled. One word.
 ///

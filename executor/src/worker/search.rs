@@ -10,17 +10,17 @@
 use super::Worker;
 use crate::idle::Lingers;
 use crate::metrics::bump;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, now, os_thread, scaled, spin_loop};
 use crate::task::Runnable;
 use crossbeam_deque::Steal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long the owner's epoch must stand still before its LIFO slot is stolen from.
 const LIFO_PATIENCE: Duration = Duration::from_micros(5);
 
 /// How often a searcher that has stolen before looks once more, giving up its core in between, before it parks (`idle.md`, Search). About 10 µs,
 /// what it takes to sleep and to be woken again; rayon's searchers yield 32 times.
-const LINGER: u32 = 16;
+const LINGER: usize = scaled(16, 2);
 
 impl Worker {
     /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain, and takes from a LIFO slot at last.
@@ -97,10 +97,10 @@ impl Worker {
         }
         self.searching.set(false);
         // Looking around is no poll.
-        self.measure_polls(Instant::now());
+        self.measure_polls(now());
         let mut found = None;
         for _ in 0..LINGER {
-            std::thread::yield_now();
+            os_thread::yield_now();
             if !self.may_linger() {
                 break;
             }
@@ -137,15 +137,15 @@ impl Worker {
             }
             // Relaxed: compared with itself only.
             let epoch = slot.epoch.load(Ordering::Relaxed);
-            let since = Instant::now();
+            let since = now();
             let moved = loop {
                 if slot.epoch.load(Ordering::Relaxed) != epoch || slot.lifo.is_empty() {
                     break true;
                 }
-                if since.elapsed() >= LIFO_PATIENCE {
+                if now().duration_since(since) >= LIFO_PATIENCE {
                     break false;
                 }
-                std::hint::spin_loop();
+                spin_loop();
             };
             if !moved && let Some(task) = slot.lifo.take() {
                 bump(&self.own.counters.lifo_steals, 1);
