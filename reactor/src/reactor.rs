@@ -22,6 +22,7 @@
 //! call that each of them is.
 
 use std::{
+    any::Any,
     fmt, io,
     os::fd::RawFd,
     panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind},
@@ -209,8 +210,10 @@ impl Handle {
     /// Wakes everyone who waits. A waker that panics does not keep the others from being woken.
     pub fn close(&self) {
         self.reactor.slab.close(&mut |waker| {
-            // The panic was reported by its hook; there is nobody here whom it concerns.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                // The panic was reported by its hook; there is nobody here whom it concerns.
+                discard(thrown);
+            }
         });
     }
 
@@ -420,6 +423,20 @@ fn is_closed_fd(error: &io::Error) -> bool {
         errno,
         Some(rustix::io::Errno::BADF | rustix::io::Errno::NOENT)
     )
+}
+
+/// Drops what a waker threw, which is user code once more; if that panics, drops what it threw, and so on. Who goes on for
+/// ever like this leaks one payload.
+fn discard(mut thrown: Box<dyn Any + Send>) {
+    /// So many in a row are as good as endless.
+    const PATIENCE: usize = 8;
+    for _ in 0..PATIENCE {
+        match catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
+            Ok(()) => return,
+            Err(again) => thrown = again,
+        }
+    }
+    std::mem::forget(thrown);
 }
 
 #[cfg(any(fuzzing, all(test, not(rt_loom))))]

@@ -171,7 +171,13 @@ fn closing_wakes_everyone_though_a_waker_panics() {
     struct Bomb;
     impl std::task::Wake for Bomb {
         fn wake(self: std::sync::Arc<Self>) {
-            panic!("a waker panics, as this test wants");
+            std::panic::panic_any(Thrown);
+        }
+    }
+    struct Thrown;
+    impl Drop for Thrown {
+        fn drop(&mut self) {
+            panic!("what a waker throws panics as well, as this test wants");
         }
     }
     let handle = reactor();

@@ -70,6 +70,7 @@
 //! [`Handle::close`] marks each shard under its lock and takes out all timers, waking them. A
 //! registration that comes before is taken out, one that comes after fails: each entry learns of it.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -465,10 +466,24 @@ impl Handle {
 
 /// Calls `wake`, and keeps its panic from the wakers that follow.
 fn wake_caught(wake: &mut dyn FnMut(Waker), waker: Waker) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| wake(waker))) {
-        // The panic hook has reported it. Dropping the payload would be user code once more.
-        std::mem::forget(payload);
+    if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| wake(waker))) {
+        // The panic hook has reported it.
+        discard(thrown);
     }
+}
+
+/// Drops what a waker threw, which is user code once more; if that panics, drops what it threw, and so on. Who goes on for
+/// ever like this leaks one payload.
+fn discard(mut thrown: Box<dyn Any + Send>) {
+    /// So many in a row are as good as endless.
+    const PATIENCE: usize = 8;
+    for _ in 0..PATIENCE {
+        match catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
+            Ok(()) => return,
+            Err(again) => thrown = again,
+        }
+    }
+    std::mem::forget(thrown);
 }
 
 impl Shard {

@@ -242,6 +242,40 @@ fn a_panicking_waker_loses_no_other() {
 }
 
 #[test]
+fn what_a_panicking_waker_throws_is_dropped_and_may_panic_again() {
+    /// Counts its drop, and panics in it.
+    struct Thrown(Arc<Count>);
+    impl Drop for Thrown {
+        fn drop(&mut self) {
+            self.0.clone().wake();
+            panic!("what a waker throws panics when it is dropped, as this test wants it");
+        }
+    }
+    struct Throws(Arc<Count>);
+    impl Wake for Throws {
+        fn wake(self: Arc<Self>) {
+            std::panic::panic_any(Thrown(self.0.clone()));
+        }
+    }
+    let handle = timers(1);
+    let _serving = handle.serve(0);
+    let (count, thrown) = (Arc::default(), Arc::<Count>::default());
+    let throws = Waker::from(Arc::new(Throws(thrown.clone())));
+    let mut entries =
+        [1, 9].map(|millis| Entry::after(handle.clone(), Duration::from_millis(millis)));
+    for entry in &mut entries {
+        let poll = entry.poll_elapsed(&mut Context::from_waker(&throws));
+        assert!(poll.is_pending());
+    }
+    let others = [wait(&handle, 1, &count), wait(&handle, 9, &count)];
+    handle.clock().advance(Duration::from_millis(2));
+    assert_eq!((fire(&handle, 0), count.get(), thrown.get()), (2, 1, 1));
+    handle.close();
+    assert_eq!((count.get(), thrown.get()), (2, 2));
+    drop((entries, others));
+}
+
+#[test]
 fn while_a_waker_blocks_another_thread_fires_the_rest() {
     struct Blocks {
         reached: std::sync::Barrier,
