@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -514,11 +514,12 @@ fn a_hook_that_blocks_for_ever_harms_nobody() {
 #[test]
 fn a_hook_may_use_the_runtime() {
     let (sender, seen) = mpsc::channel();
-    let handle = Arc::new(OnceLock::<Handle>::new());
+    let handle = Arc::new(Mutex::new(None::<Handle>));
     let inside = handle.clone();
     let runtime = multi_thread()
         .on_slow_poll(move |poll| {
-            let handle = inside.get().expect("set before the first task");
+            let handle = inside.lock().expect("no panic").clone();
+            let handle = handle.expect("set before the first task");
             let tasks = handle.tasks();
             let listed = tasks
                 .iter()
@@ -538,7 +539,7 @@ fn a_hook_may_use_the_runtime() {
         })
         .build()
         .expect("a runtime");
-    handle.set(runtime.handle().clone()).expect("set once");
+    *handle.lock().expect("no panic") = Some(runtime.handle().clone());
     let (slow, end) = spawn_slow(&runtime, 1);
     let (listed, is_running, answer) = loop {
         let (id, listed, is_running, answer) = seen.recv_timeout(PATIENCE).expect("a report");
@@ -551,6 +552,8 @@ fn a_hook_may_use_the_runtime() {
     assert_eq!(answer, Some(6));
     end.send(()).expect("it waits");
     soon("the end", || runtime.block_on(slow).expect("no panic"));
+    // The handle keeps the hook, which must not keep the handle.
+    handle.lock().expect("no panic").take();
 }
 
 // ---------------------------------------------------------------- what is polled

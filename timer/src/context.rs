@@ -158,8 +158,8 @@ mod tests {
     use std::task::Poll;
     use std::thread;
 
-    /// Asks at the very end of a thread.
-    struct AtTheEnd(Handle);
+    /// Asks at the very end of a thread, which serves until then.
+    struct AtTheEnd(Handle, Option<ServeGuard>);
 
     impl Drop for AtTheEnd {
         fn drop(&mut self) {
@@ -180,8 +180,9 @@ mod tests {
         let ours = handle.clone();
         let thread = thread::spawn(move || {
             // Before the context, so that it goes after that.
-            PROBE.set(Some(AtTheEnd(ours.clone())));
-            std::mem::forget(ours.serve(0));
+            PROBE.set(Some(AtTheEnd(ours.clone(), None)));
+            let serving = ours.serve(0);
+            PROBE.with_borrow_mut(|probe| probe.as_mut().expect("just set").1 = Some(serving));
             served_shard(ours.timers())
         });
         assert_eq!(thread.join().unwrap(), Some(0));
