@@ -7,7 +7,7 @@ use std::thread;
 /// Runs it for some seconds with the fault planted, if there is one.
 fn soak(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_soak"))
-        .args(["--seconds", "8"])
+        .args(["--seconds", "8", "--load", "0.5"])
         .args(arguments)
         .stdin(Stdio::null())
         .output()

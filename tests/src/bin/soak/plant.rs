@@ -1,13 +1,20 @@
 //! Faults that are planted with `--plant NAME`, to see that the program notices them.
 
+use std::any::Any;
 use std::fs::File;
-use std::hint::black_box;
-use std::mem::forget;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::site::Site;
+
+/// What is never dropped. Not forgotten, so that a sanitizer that looks for leaks finds only those that were not meant.
+static KEPT: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
+
+fn keep(value: impl Any + Send) {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.push(Box::new(value));
+}
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +53,8 @@ impl Plant {
     /// Lets the fault happen, on the runtime, when `second` seconds have passed. What touches the server is done there.
     pub fn happen(self, site: &Arc<Site>, handle: &runtime::Handle, second: usize) {
         match self {
-            // The compiler must not see that nobody reads it.
-            Plant::Memory => forget(black_box(vec![1_u8; 200_000])),
-            Plant::Descriptors => forget(File::open("/dev/null").expect("there is one")),
+            Plant::Memory => keep(vec![1_u8; 200_000]),
+            Plant::Descriptors => keep(File::open("/dev/null").expect("there is one")),
             Plant::Threads if second.is_multiple_of(2) => {
                 thread::spawn(|| {
                     loop {
@@ -61,7 +67,7 @@ impl Plant {
                     handle.spawn(std::future::pending::<()>());
                 }
             }
-            Plant::Token if second == 3 => forget(site.books.open("planted").token()),
+            Plant::Token if second == 3 => keep(site.books.open("planted").token()),
             Plant::Panic if second == 3 => {
                 handle.spawn(async { panic!("a planted fault") });
             }
