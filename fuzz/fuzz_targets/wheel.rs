@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|program: &[u8]| timer::model::run(program));
+libfuzzer_sys::fuzz_target!(|program: &[u8]| timer::models::wheel::run(program));

@@ -236,5 +236,7 @@ impl fmt::Debug for Entry {
     }
 }
 
+#[cfg(any(fuzzing, all(test, not(rt_loom))))]
+pub mod model;
 #[cfg(all(test, not(rt_loom)))]
 mod tests;

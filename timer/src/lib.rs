@@ -37,6 +37,7 @@
 //! | `timer.rs` | [`Handle`]: the shards, their locks, firing; the protocol with parking threads |
 //! | `metrics.rs` | [`Metrics`]: what has been counted; how lateness is |
 //! | `entry.rs` | [`Entry`]: one deadline awaited by one future |
+//! | `entry/model.rs` | entries and shards beside records that do the same, as above |
 //! | `context.rs` | the thread-local current handle, and the shard that a thread serves |
 //! | `sync.rs` | the loom seam |
 
@@ -47,6 +48,8 @@ mod context;
 mod entry;
 mod level;
 mod metrics;
+#[cfg(test)]
+mod random;
 mod slab;
 mod sync;
 mod timer;
@@ -58,6 +61,10 @@ pub use entry::{Entry, Shutdown};
 pub use metrics::Metrics;
 pub use slab::Key;
 pub use timer::{Charge, Handle, Rouse};
-#[cfg(fuzzing)]
-pub use wheel::model;
 pub use wheel::{Progress, Wheel};
+
+/// The reference models, for the fuzzer.
+#[cfg(fuzzing)]
+pub mod models {
+    pub use crate::{entry::model as entry, wheel::model as wheel};
+}

@@ -5,6 +5,11 @@ use std::task::Wake;
 use super::*;
 use crate::{Clock, Pausable};
 
+#[test]
+fn agrees_with_records() {
+    crate::random::run_programs(model::run);
+}
+
 #[derive(Default)]
 struct Count(AtomicUsize);
 

@@ -1,64 +1,9 @@
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::*;
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): enough for test inputs.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn bytes(&mut self, length: u64) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
-    }
-}
-
-/// Prints the seed if the test fails.
-struct Seed(u64);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the seed was {}: run again with TIMER_SEED={0}", self.0);
-        }
-    }
-}
-
-/// How many random programs are run, short and long ones.
-const PROGRAMS: u64 = if cfg!(miri) { 5 } else { 1_000 };
-
-fn random_programs(seed: u64) {
-    let _seed = Seed(seed);
-    let mut random = Random(seed);
-    for round in 0..PROGRAMS {
-        // One in 250 goes on for long.
-        let length = if round.is_multiple_of(250) {
-            5_000
-        } else {
-            random.below(200)
-        };
-        model::run(&random.bytes(length));
-    }
-}
+use crate::random::{Random, run_programs};
 
 #[test]
 fn agrees_with_a_map() {
-    if let Ok(seed) = std::env::var("TIMER_SEED") {
-        return random_programs(seed.parse().expect("a number"));
-    }
-    let fresh = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    random_programs(0);
-    random_programs(fresh.as_nanos() as u64);
+    run_programs(model::run);
 }
 
 fn noop() -> Waker {
@@ -94,7 +39,7 @@ fn every_distance_fires_on_its_tick() {
 #[test]
 fn beyond_the_range_is_looked_at_once_an_epoch() {
     let mut wheel = Wheel::new();
-    let epoch = 1 << RANGE_BITS;
+    let epoch = 1 << 36;
     for deadline in 0..100 {
         wheel.insert(Ticks(3 * epoch + deadline), noop());
     }
@@ -103,6 +48,18 @@ fn beyond_the_range_is_looked_at_once_an_epoch() {
     assert_eq!(wheel.next_deadline(), Some(Ticks(3 * epoch)));
     assert_eq!(fire(&mut wheel, Ticks(3 * epoch + 49)), 50);
     assert_eq!(fire(&mut wheel, Ticks(9 * epoch)), 50);
+}
+
+#[test]
+fn the_levels_reach_twelve_days() {
+    for level in 1..6 {
+        let mut wheel = Wheel::new();
+        // More than can be looked at for an exact deadline.
+        for deadline in 0..=SHORT_LIST as u64 {
+            wheel.insert(Ticks((3 << (6 * level)) + 1 + deadline), noop());
+        }
+        assert_eq!(wheel.next_deadline(), Some(Ticks(3 << (6 * level))));
+    }
 }
 
 #[test]
