@@ -86,18 +86,20 @@ const ANY: f64 = f64::INFINITY;
 
 /// The rules.
 ///
-/// - *Memory*: an allocator keeps some pages more or less, and threads that come and go leave it arenas: 2 MiB. In an hour that is
-///   0.9 kB a second between the middles of the two quarters, or one byte for each piece of work.
+/// - *Memory*: 3 MiB. An allocator keeps some pages more or less, threads that come and go leave it arenas, and each thread that lives
+///   long gathers up to 64 pieces of 2 kB that are no longer used, before `crossbeam-epoch` frees them; with threads that steal now and then it takes most
+///   of an hour until that is full (1.5 MiB were seen). In an hour 3 MiB is 1 kB a second between the middles of the two quarters, or one byte for three pieces of work.
 /// - *Counts* vary by what is under way at the moment, but their medians by less than the slack: in an hour, a descriptor that is
-///   lost every ten minutes is found.
+///   lost every ten minutes is found. Threads of the pools come and go with the machine's load: medians of 23 to 26 were seen. Whatever
+///   is lost for good is found at the end, too.
 /// - *Latencies* are quotients against the control, and their medians over minutes still differ by a quarter for the medians of a
 ///   second and by half for the 99th percentiles when the machine's other work changes (seen beside compilations on two cores). A queue that grows
 ///   shows as a multiple.
 /// - *CPU time* for the same work varies with what the other work leaves in the caches, by up to a third.
 pub const RULES: [Rule; QUANTITIES] = [
-    rule(Quantity::Resident, "resident memory, MiB", 1.0, 2.0, 120),
+    rule(Quantity::Resident, "resident memory, MiB", 1.0, 3.0, 120),
     rule(Quantity::Descriptors, "descriptors", 1.0, 4.0, 30),
-    rule(Quantity::Threads, "threads", 1.0, 3.0, 30),
+    rule(Quantity::Threads, "threads", 1.0, 6.0, 30),
     rule(Quantity::Tasks, "live tasks", 1.0, 10.0, 30),
     rule(Quantity::Timers, "pending timers", 1.0, 10.0, 30),
     rule(Quantity::Sources, "registered sources", 1.0, 4.0, 30),
