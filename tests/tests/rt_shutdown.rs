@@ -5,10 +5,10 @@
 )]
 
 use std::cell::RefCell;
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,8 @@ use runtime::task::{Builder, yield_now};
 use runtime::time::sleep;
 use runtime_tests::stuck::{Crew, Trap};
 use runtime_tests::{
-    DropCount, Flag, LIMIT, Watchdog, child, current_thread, multi_thread, yield_until,
+    DropCount, Flag, LIMIT, Watchdog, child, current_thread, message_of_panic, multi_thread,
+    panic_text, poll_once, yield_until,
 };
 
 /// Long enough that nothing which waits for it can pass for something that does not.
@@ -660,10 +661,34 @@ fn io_and_timers_after_the_end_say_so() {
     for runtime in [current_thread(), multi_thread(2)] {
         let handle = runtime.handle().clone();
         let listener = runtime.block_on(async { TcpListener::bind("127.0.0.1:0").await.unwrap() });
+        let begun = runtime.block_on(async {
+            let mut begun = Box::pin(sleep(STUCK));
+            assert!(poll_once(begun.as_mut()).await.is_pending());
+            begun
+        });
+        // One that is awaited elsewhere is told when it happens.
+        let awaited = runtime.block_on(async {
+            let mut awaited = Box::pin(sleep(STUCK));
+            assert!(poll_once(awaited.as_mut()).await.is_pending());
+            awaited
+        });
+        let elsewhere = multi_thread(1);
+        let (polled, is_polled) = mpsc::channel();
+        let waits = elsewhere.spawn(async move {
+            let mut awaited = awaited;
+            assert!(poll_once(awaited.as_mut()).await.is_pending());
+            polled.send(()).unwrap();
+            awaited.await;
+        });
+        is_polled.recv().unwrap();
         drop(runtime);
         let error = current_thread().block_on(listener.accept()).unwrap_err();
         assert!(error.to_string().contains("shut"), "{error}");
         drop(listener);
+        let message = message_of_panic(|| current_thread().block_on(begun));
+        assert!(message.contains("has shut down"), "{message}");
+        let message = panic_text(&*elsewhere.block_on(waits).unwrap_err().into_panic());
+        assert!(message.contains("has shut down"), "{message}");
         // A registration with a runtime that has ended fails at once, or at its first wait.
         let _entered = handle.enter();
         let socket = std::os::unix::net::UnixStream::pair().unwrap().0;
@@ -671,6 +696,12 @@ fn io_and_timers_after_the_end_say_so() {
         if let Ok(stream) = runtime::net::UnixStream::from_std(socket) {
             assert!(current_thread().block_on(stream.readable()).is_err());
         }
+        let message = message_of_panic(|| {
+            let mut made_after = Box::pin(sleep(STUCK));
+            let waker = std::task::Waker::noop();
+            let _ = made_after.as_mut().poll(&mut Context::from_waker(waker));
+        });
+        assert!(message.contains("has shut down"), "{message}");
     }
 }
 
