@@ -124,6 +124,38 @@ impl fmt::Debug for Interest {
 mod tests {
     use super::*;
 
+    /// Every interest, with its bits.
+    fn all() -> impl Iterator<Item = (u8, Interest)> {
+        (1..16).map(|bits| (bits, interest(bits)))
+    }
+
+    #[test]
+    fn sets_are_what_their_bits_say() {
+        for (a, one) in all() {
+            assert_eq!(one.is_readable(), a & 1 != 0);
+            assert_eq!(one.is_writable(), a & 2 != 0);
+            assert_eq!(one.has_priority(), a & 4 != 0);
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            assert_eq!(one.is_priority(), a & 4 != 0);
+            assert_eq!(one.is_error(), a & 8 != 0);
+            for (b, other) in all() {
+                let mut sum = one;
+                sum |= other;
+                assert_eq!((one.add(other), one | other), (sum, sum));
+                assert_eq!(sum.0.get(), a | b);
+                let rest = one.remove(other).map_or(0, |rest| rest.0.get());
+                assert_eq!(rest, a & !b);
+            }
+        }
+    }
+
+    #[test]
+    fn all_names_are_printed() {
+        let names = format!("{:?}", interest(15));
+        assert_eq!(names, "READABLE | WRITABLE | PRIORITY | ERROR");
+        assert_eq!(format!("{:?}", Interest::ERROR), "ERROR");
+    }
+
     #[test]
     fn sums_and_rests() {
         let both = Interest::READABLE | Interest::WRITABLE;

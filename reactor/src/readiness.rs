@@ -223,6 +223,63 @@ mod tests {
     }
 
     #[test]
+    fn each_interest_is_ended_by_its_own() {
+        let parts = [
+            (Interest::READABLE, Ready::READABLE | Ready::READ_CLOSED),
+            (Interest::WRITABLE, Ready::WRITABLE | Ready::WRITE_CLOSED),
+            (Interest::ERROR, Ready::ERROR),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            (Interest::PRIORITY, Ready::PRIORITY | Ready::READ_CLOSED),
+        ];
+        for (interest, ready) in parts {
+            assert_eq!(Ready::from_interest(interest), ready);
+            for (other, more) in parts {
+                assert_eq!(Ready::from_interest(interest | other), ready | more);
+            }
+        }
+        for direction in [Direction::Read, Direction::Write] {
+            assert_eq!(direction.open() | direction.closed(), direction.mask());
+            assert!(!direction.open().intersects(direction.closed()));
+            assert!(Ready::STICKY.contains(direction.closed()));
+        }
+        assert_eq!(Direction::Read.open(), Ready::READABLE);
+        assert_eq!(Direction::Write.open(), Ready::WRITABLE);
+    }
+
+    #[test]
+    fn sets_are_what_their_bits_say() {
+        for a in 0..=Ready::ALL.bits() {
+            let ready = Ready::from_bits(a);
+            let has = |bit: u8| a & bit != 0;
+            assert_eq!(ready.is_empty(), a == 0);
+            assert_eq!(ready.is_readable(), has(1 | 4));
+            assert_eq!(ready.is_writable(), has(2 | 8));
+            assert_eq!(ready.is_read_closed(), has(4));
+            assert_eq!(ready.is_write_closed(), has(8));
+            assert_eq!(ready.is_error(), has(32));
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            assert_eq!(ready.is_priority(), has(16));
+            for b in 0..=Ready::ALL.bits() {
+                let other = Ready::from_bits(b);
+                let mut sum = ready;
+                sum |= other;
+                assert_eq!((ready | other, sum.bits()), (sum, a | b));
+                assert_eq!((ready & other).bits(), a & b);
+                assert_eq!((ready - other).bits(), a & !b);
+                assert_eq!(ready.contains(other), a & b == b);
+                assert_eq!(ready.intersects(other), a & b != 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_ready_is_printed() {
+        let text = format!("{:?}", Ready::READABLE | Ready::ERROR);
+        assert!(text.contains("is_readable: true") && text.contains("is_error: true"));
+        assert!(text.contains("is_writable: false"));
+    }
+
+    #[test]
     fn bits_come_back() {
         for bits in 0..=Ready::ALL.bits() {
             assert_eq!(Ready::from_bits(bits).bits(), bits);

@@ -50,6 +50,8 @@ pub(crate) enum Clear {
     Kept,
 }
 
+/// The bits that belong to one registration: the readiness, and `GONE`.
+const OURS: u64 = 0xff;
 /// The bit that ends every wait with an error: deregistered, or the reactor has closed.
 const GONE: u64 = 1 << 6;
 /// Where the stamp begins.
@@ -76,7 +78,7 @@ impl State {
 
     /// Begins a registration with the given readiness, and returns its generation. The slot must be free.
     pub(crate) fn open(&self, initially: Ready) -> u32 {
-        self.update(|word| Some((word & !(GONE | 0xff)) | u64::from(initially.bits())))
+        self.update(|word| Some((word & !OURS) | u64::from(initially.bits())))
             .0
             .generation()
     }
@@ -109,7 +111,7 @@ impl State {
 
     /// Ends the registration: its token is worthless from here on.
     pub(crate) fn retire(&self) {
-        self.update(|word| Some((word & !(GONE | 0xff)).wrapping_add(1 << GENERATION_SHIFT)));
+        self.update(|word| Some((word & !OURS).wrapping_add(1 << GENERATION_SHIFT)));
     }
 
     /// Replaces the word by what `next` makes of it, until nobody interferes or `next` declines. Returns the word

@@ -128,6 +128,19 @@ fn a_retired_source_forgets_everything() {
 }
 
 #[test]
+fn a_registration_begins_with_nothing_of_before() {
+    let source = Source::new();
+    source.expel(&mut drop);
+    source.event(0, Ready::ALL, &mut drop);
+    source.open(3, Ready::WRITABLE);
+    assert!(
+        !source.load().is_gone(),
+        "the slot was free when all were expelled"
+    );
+    assert_eq!(source.load().ready(), Ready::WRITABLE);
+}
+
+#[test]
 fn all_waiters_of_a_long_list_are_woken_once() {
     let source = Source::new();
     let generation = source.open(3, Ready::EMPTY);
