@@ -128,6 +128,31 @@ fn a_retired_source_forgets_everything() {
 }
 
 #[test]
+fn whoever_asks_first_gets_the_descriptor() {
+    let source = Source::new();
+    for fd in [0, 3] {
+        source.open(fd, Ready::EMPTY);
+        assert_eq!((source.take_fd(), source.take_fd()), (Some(fd), None));
+        drop(source.retire());
+    }
+    source.open(-1, Ready::EMPTY);
+    assert_eq!(source.take_fd(), None, "it is no descriptor");
+}
+
+#[test]
+fn a_snapshot_is_printed_in_its_parts() {
+    let source = Source::new();
+    source.open(3, Ready::EMPTY);
+    drop(source.retire());
+    let generation = source.open(3, Ready::EMPTY);
+    event(&source, generation, Ready::READABLE);
+    event(&source, generation, Ready::EMPTY);
+    let text = format!("{:?}", source.load());
+    assert!(text.contains("generation: 1, stamp: 2, ready"), "{text}");
+    assert!(text.contains("is_gone: false"), "{text}");
+}
+
+#[test]
 fn a_registration_begins_with_nothing_of_before() {
     let source = Source::new();
     source.expel(&mut drop);
