@@ -64,6 +64,9 @@
 //! - A runnable that is dropped cancels its task. If that happens while another runnable is being dropped on this
 //!   thread, it waits until that one is done: a chain of tasks that end each other takes no stack.
 //! - Wakers may be used for ever after, from any thread.
+//!
+//! The models are in `task/loom.rs`. With real workers: the scenarios of `schedules/tasks.rs`, named after the races, as `abort_vs_complete`,
+//! `drop_of_handle_vs_poll`, `join_waker_replaced_vs_complete`, `panic_in_drop_vs_abort`.
 
 #![allow(unsafe_code)]
 
