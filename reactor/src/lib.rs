@@ -18,6 +18,7 @@
 //! |---|---|
 //! | `reactor` | [`Handle`], [`Duty`], [`Events`]: one turn = wait, mark sources, wake |
 //! | `reactor/model` | registrations beside records that do the same, for tests and for the fuzzer |
+//! | `held` | whether some thread has the duty |
 //! | `context` | the thread's current handle, and [`EnterGuard`] |
 //! | `registration` | [`Registration`]: one descriptor, as leaf futures use it |
 //! | `source`, `source/state` | what the events write and the operations read; the protocol between them |
@@ -41,6 +42,7 @@
 
 mod async_fd;
 mod context;
+mod held;
 mod interest;
 mod metrics;
 mod owners;

@@ -29,10 +29,7 @@ use std::{
     process,
     sync::{
         Arc,
-        atomic::{
-            AtomicU64,
-            Ordering::{Relaxed, SeqCst},
-        },
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -42,12 +39,12 @@ use crossbeam_utils::CachePadded;
 
 use crate::{
     EnterGuard, Interest, Ready, context,
+    held::Held,
     metrics::{Metrics, bump},
     owners::Owners,
     raw,
     slab::Slab,
     source::Source,
-    sync::AtomicBool,
     token::Token,
     wait::{self, Wait},
 };
@@ -81,7 +78,7 @@ struct Reactor {
 #[derive(Default)]
 struct DutyLine {
     /// Whether some thread has the duty.
-    held: AtomicBool,
+    held: Held,
     /// The waits of threads that serve a slot that have ended.
     slot_turns: AtomicU64,
     /// The waits of the reactor thread that have ended.
@@ -153,12 +150,8 @@ impl Handle {
     #[inline]
     fn try_hold_counting(&self, turns: fn(&DutyLine) -> &AtomicU64) -> Option<Duty<'_>> {
         let line = &*self.reactor.duty;
-        // Ordering: SeqCst, as in `is_held` and in dropping the duty: who gives the duty up and then looks for a
-        // parked thread, and a thread that parks and then looks for a holder, cannot both miss the other.
-        let taken = !line.held.load(Relaxed) && !line.held.swap(true, SeqCst);
-        // Relaxed, above: only saves the swap when it would fail.
         // Not `then_some`: a duty that is made and dropped gives up what another thread holds.
-        taken.then(|| Duty {
+        line.held.try_take().then(|| Duty {
             handle: self,
             turns: turns(line),
         })
@@ -166,8 +159,7 @@ impl Handle {
 
     /// Returns whether some thread has the duty.
     pub fn is_held(&self) -> bool {
-        // Ordering: SeqCst, see `try_hold`.
-        self.reactor.duty.held.load(SeqCst)
+        self.reactor.duty.held.is_taken()
     }
 
     /// Returns how many waits have ended so far.
@@ -370,8 +362,7 @@ impl Duty<'_> {
 
 impl Drop for Duty<'_> {
     fn drop(&mut self) {
-        // Ordering: SeqCst, see `Handle::try_hold`. It is also the Release that hands the poller on.
-        self.handle.reactor.duty.held.swap(false, SeqCst);
+        self.handle.reactor.duty.held.give_up();
     }
 }
 

@@ -38,6 +38,10 @@
 //!
 //! *Panics.* Wakers are cloned, woken and dropped outside the mutex. If one panics there, each waker is either still
 //! in its place or with the one who panicked. Two `Waker`s are compared under the mutex; that runs no code of theirs.
+//!
+//! The models are in `source/loom.rs`. Wake-ups: `register_against_event`, `replaced_waker_against_event`, `two_waiters_and_an_event`,
+//! `cancelled_waiter_against_event`, `cancelled_waiter_leaves_no_waker`; readiness: `clear_against_event`, `two_clears_against_event`,
+//! `operation_against_data_and_event`; the slot: `late_event_against_reuse`, and, for `slab.rs`, `close_against_register`, `close_against_wait_and_event`.
 
 mod state;
 

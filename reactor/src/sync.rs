@@ -48,6 +48,20 @@ mod chosen {
         }
     }
 
+    /// Explores every interleaving of a model, however many preemptions it takes: for models of two threads.
+    #[cfg(test)]
+    pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = None;
+        builder.check(test);
+    }
+
+    /// Explores the interleavings of a larger model with as many preemptions as `LOOM_MAX_PREEMPTIONS` allows.
+    #[cfg(test)]
+    pub(crate) fn bounded_model(test: impl Fn() + Send + Sync + 'static) {
+        loom::model(test);
+    }
+
     /// loom's lock with the interface of `parking_lot`.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -64,6 +78,8 @@ mod chosen {
 }
 
 pub(crate) use chosen::{AtomicBool, AtomicU64, Bug, Mutex, fence};
+#[cfg(all(test, rt_loom))]
+pub(crate) use chosen::{bounded_model, model};
 
 /// Faults planted on purpose, each switched on by its name in `RT_BUG`, and caught by the model named beside it.
 pub(crate) mod bug {
@@ -72,6 +88,14 @@ pub(crate) mod bug {
     /// The reactor thread falls asleep without looking once more whether it may.
     pub(crate) const THREAD_NO_RECHECK: Bug =
         Bug::named("thread_no_recheck", "leave_against_falling_asleep");
+    /// The reactor thread falls asleep without a fence between saying so and its last look.
+    pub(crate) const THREAD_NO_FENCE: Bug =
+        Bug::named("thread_no_fence", "leave_against_falling_asleep");
+    /// The duty is taken by who finds it free, and by whoever came in between too.
+    pub(crate) const DUTY_TAKEN_TWICE: Bug = Bug::named("duty_taken_twice", "duty_against_duty");
+    /// The next holder of the duty does not come after the last one.
+    pub(crate) const DUTY_GIVEN_UP_RELAXED: Bug =
+        Bug::named("duty_given_up_relaxed", "duty_handed_from_thread_to_thread");
     /// A waiter does not look again after storing its waker: an event in between is lost.
     pub(crate) const NO_RECHECK: Bug = Bug::named("source_no_recheck", "register_against_event");
     /// Readiness is cleared though an event came in between.

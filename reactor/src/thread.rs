@@ -65,12 +65,16 @@ struct State {
 impl State {
     /// R6, first half: announces the sleep; `true` if the caller may sleep.
     fn fall_asleep(&self, may_sleep: impl FnOnce() -> bool) -> bool {
-        // Ordering: SeqCst, see "Everybody busy, the guarantor asleep".
-        self.asleep.swap(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        // Relaxed: the fence orders it. SeqCst, see "Everybody busy, the guarantor asleep": with `must_wake` it closes the race between our
+        // store followed by a look at who is awake, and somebody's coming awake followed by a look at `asleep`.
+        self.asleep.swap(true, Ordering::Relaxed);
+        if !bug::THREAD_NO_FENCE.is_on() {
+            fence(Ordering::SeqCst);
+        }
         let recheck = may_sleep() || bug::THREAD_NO_RECHECK.is_on();
         if !recheck || self.is_stopped() {
-            self.asleep.swap(false, Ordering::SeqCst);
+            // Relaxed: who is taken in by the old value unparks a thread that is awake.
+            self.asleep.swap(false, Ordering::Relaxed);
             return false;
         }
         true
@@ -79,21 +83,20 @@ impl State {
     /// R6, second half: whether the thread must be unparked.
     #[inline]
     fn must_wake(&self) -> bool {
-        // Ordering: SeqCst, as above.
-        self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst)
+        // Ordering: SeqCst, as above. Relaxed: it only chooses who unparks, which orders.
+        self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::Relaxed)
     }
 
     /// Asks the thread to end; it must be unparked afterwards.
     fn stop(&self) {
-        // Ordering: SeqCst, and the fence, as in `fall_asleep`: either the thread sees `stop`, or we see it asleep.
-        self.stop.swap(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        // Relaxed: the unpark that follows orders it.
+        self.stop.swap(true, Ordering::Relaxed);
         self.must_wake();
     }
 
     fn is_stopped(&self) -> bool {
-        // Ordering: SeqCst, as `asleep`.
-        self.stop.load(Ordering::SeqCst)
+        // Relaxed: see `stop`; a thread that is awake looks again within a period.
+        self.stop.load(Ordering::Relaxed)
     }
 }
 

@@ -45,6 +45,14 @@ mod primitives {
         }
     }
 
+    /// Explores every interleaving of a model, however many preemptions it takes: for models of two threads.
+    #[cfg(test)]
+    pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = None;
+        builder.check(test);
+    }
+
     /// loom's mutex behind parking_lot's signature.
     #[derive(Debug)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -60,6 +68,8 @@ mod primitives {
     }
 }
 
+#[cfg(all(test, rt_loom))]
+pub(crate) use primitives::model;
 pub(crate) use primitives::{AtomicBool, AtomicU64, Bug, Mutex, fence};
 
 /// Bugs to be planted, each by `RT_BUG=name`, to see that the model named beside it catches it.

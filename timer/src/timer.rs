@@ -69,6 +69,9 @@
 //!
 //! [`Handle::close`] marks each shard under its lock and takes out all timers, waking them. A
 //! registration that comes before is taken out, one that comes after fails: each entry learns of it.
+//!
+//! The models are in `timer/loom.rs`: `registering_from_outside_against_parking`, `registering_against_closing`, `registering_against_firing`,
+//! `registering_against_refreshing`, `cancelling_against_firing`, `firing_against_firing`, `reset_and_waker_change_against_firing`.
 
 use std::any::Any;
 use std::fmt;

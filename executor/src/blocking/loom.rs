@@ -12,6 +12,7 @@ use ::loom::sync::mpsc;
 use ::loom::thread;
 
 use super::*;
+use crate::sync::{bounded_model, model};
 
 fn pool(max_threads: usize, keep_alive: Duration) -> Arc<Pool> {
     with(max_threads, keep_alive, |_| ())
@@ -39,10 +40,6 @@ fn wait_for(handles: &[&JoinHandle<()>]) {
     }
 }
 
-fn model(test: impl Fn() + Send + Sync + 'static) {
-    ::loom::model(test);
-}
-
 fn spawn(pool: &Pool, count: &Arc<AtomicUsize>) -> JoinHandle<()> {
     let count = count.clone();
     let job = move || {
@@ -53,7 +50,7 @@ fn spawn(pool: &Pool, count: &Arc<AtomicUsize>) -> JoinHandle<()> {
 
 #[test]
 fn submit_vs_retire() {
-    model(|| {
+    bounded_model(|| {
         let pool = pool(1, Duration::ZERO);
         let count = Arc::new(AtomicUsize::new(0));
         let first = spawn(&pool, &count);
@@ -70,7 +67,7 @@ fn submit_vs_retire() {
 
 #[test]
 fn submit_vs_becoming_idle() {
-    model(|| {
+    bounded_model(|| {
         let pool = pool(1, Duration::MAX);
         let count = Arc::new(AtomicUsize::new(0));
         let first = spawn(&pool, &count);
@@ -85,7 +82,7 @@ fn submit_vs_becoming_idle() {
 
 #[test]
 fn two_submitters() {
-    model(|| {
+    bounded_model(|| {
         let pool = pool(1, Duration::MAX);
         let count = Arc::new(AtomicUsize::new(0));
         let other = {
@@ -133,7 +130,7 @@ fn shutdown_vs_retire() {
 
 #[test]
 fn submit_vs_spin() {
-    model(|| {
+    bounded_model(|| {
         let pool = with(1, Duration::MAX, |config| {
             config.spin = Duration::from_micros(1);
         });
@@ -175,7 +172,7 @@ fn lookout_vs_last_take() {
 
 #[test]
 fn lookout_vs_shutdown() {
-    model(|| {
+    bounded_model(|| {
         let pool = with(2, Duration::MAX, without_hands);
         let count = Arc::new(AtomicUsize::new(0));
         let handles = [spawn(&pool, &count), spawn(&pool, &count)];
@@ -188,7 +185,7 @@ fn lookout_vs_shutdown() {
 
 #[test]
 fn start_that_fails_vs_becoming_idle() {
-    model(|| {
+    bounded_model(|| {
         let pool = pool(2, Duration::MAX);
         let count = Arc::new(AtomicUsize::new(0));
         let first = spawn(&pool, &count);
@@ -214,7 +211,7 @@ fn start_that_fails_vs_becoming_idle() {
 
 #[test]
 fn submit_vs_last_take() {
-    model(|| {
+    bounded_model(|| {
         let pool = pool(2, Duration::MAX);
         // Nobody spins here: loom tells of a deadlock if a job is forgotten.
         let (second_runs, has_run) = mpsc::channel();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ::loom::thread;
 
 use super::*;
-use crate::sync::AtomicUsize;
+use crate::sync::{AtomicUsize, bounded_model, model};
 
 /// A scheduler with as much as the protocol needs.
 struct World {
@@ -134,7 +134,7 @@ impl World {
 #[test]
 fn push_against_park() {
     for searching in [false, true] {
-        ::loom::model(move || {
+        model(move || {
             let world = World::new(1, 0);
             assert!(!searching || world.idle.try_search(1));
             let worker = {
@@ -151,7 +151,7 @@ fn push_against_park() {
 
 #[test]
 fn push_against_last_searcher() {
-    ::loom::model(|| {
+    model(|| {
         // Slot 0 sleeps, slot 1 searches, and computes for ever on what it finds.
         let world = World::new(2, 1);
         assert!(world.idle.try_search(2));
@@ -174,7 +174,7 @@ fn push_against_last_searcher() {
 
 #[test]
 fn push_against_two_searchers() {
-    ::loom::model(|| {
+    bounded_model(|| {
         // Slot 0 sleeps, slots 1 and 2 search; one task is there, a second comes.
         let world = World::new(3, 1);
         for _ in 0..2 {
@@ -197,7 +197,7 @@ fn push_against_two_searchers() {
 
 #[test]
 fn two_pushes_two_sleepers() {
-    ::loom::model(|| {
+    model(|| {
         let world = World::new(2, 2);
         let pusher = {
             let world = Arc::clone(&world);
@@ -214,7 +214,7 @@ fn two_pushes_two_sleepers() {
 
 #[test]
 fn leave_against_choose() {
-    ::loom::model(|| {
+    model(|| {
         // The driver has something for slot 0, and at the same time a task is pushed.
         let world = World::new(1, 1);
         let worker = {
@@ -232,7 +232,7 @@ fn leave_against_choose() {
 
 #[test]
 fn early_wake_against_choose() {
-    ::loom::model(|| {
+    model(|| {
         // Slot 0 wakes by itself and sees that it has been chosen, before the one who chose has finished. It
         // finds the task and computes for ever; then slot 1 must be chosen for the other task.
         let world = World::new(2, 2);
@@ -265,7 +265,7 @@ fn early_wake_against_choose() {
 
 #[test]
 fn push_against_linger() {
-    ::loom::model(|| {
+    model(|| {
         // Slot 0 sleeps. Slot 1 has searched in vain, lingers, and does not get its core back.
         let world = World::new(2, 1);
         assert!(world.idle.try_search(2));
@@ -290,7 +290,7 @@ fn push_against_linger() {
 
 #[test]
 fn push_against_the_end_of_a_linger() {
-    ::loom::model(|| {
+    model(|| {
         let world = World::new(1, 0);
         assert!(world.idle.try_search(1) && world.begin_linger());
         let lingerer = {
@@ -311,7 +311,7 @@ fn push_against_the_end_of_a_linger() {
 
 #[test]
 fn linger_against_linger() {
-    ::loom::model(|| {
+    model(|| {
         let world = World::new(4, 0);
         assert!(world.idle.try_search(4) && world.idle.try_search(4));
         let lingering = Arc::new(AtomicUsize::new(0));
@@ -341,7 +341,7 @@ fn linger_against_linger() {
 
 #[test]
 fn batch_against_park() {
-    ::loom::model(|| {
+    model(|| {
         // The driver of slot 0 wakes two tasks that are work enough for two. Slot 1 runs out of work meanwhile.
         let world = World::new(2, 0);
         let dispatcher = {

@@ -11,13 +11,7 @@ use ::loom::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
 use ::loom::thread;
 
 use super::*;
-
-/// Explores all interleavings of a small model; the others are left to `LOOM_MAX_PREEMPTIONS`.
-fn model(test: impl Fn() + Send + Sync + 'static) {
-    let mut builder = ::loom::model::Builder::new();
-    builder.preemption_bound = None;
-    builder.check(test);
-}
+use crate::sync::{bounded_model, model};
 
 /// A lane and those whom it serves.
 struct World {
@@ -184,7 +178,7 @@ fn two_pushes_against_one_thread() {
 
 #[test]
 fn push_against_two_timeouts() {
-    ::loom::model(|| {
+    bounded_model(|| {
         // Both threads may be idle, with their time over, when one of them is chosen.
         let world = World::new(2, 2, Duration::ZERO);
         let seats = [1, 2].map(|task| world.push_and_begin(task));
@@ -199,7 +193,7 @@ fn push_against_two_timeouts() {
 
 #[test]
 fn blocked_against_end_of_poll() {
-    ::loom::model(|| {
+    bounded_model(|| {
         let world = World::new(1, 2, Duration::MAX);
         world.push(1);
         world.push(2);
@@ -212,7 +206,7 @@ fn blocked_against_end_of_poll() {
 
 #[test]
 fn blocked_against_push() {
-    ::loom::model(|| {
+    bounded_model(|| {
         let world = World::new(1, 2, Duration::MAX);
         let seat = world.push_and_begin(1);
         let watchman = {
@@ -231,7 +225,7 @@ fn blocked_against_push() {
 
 #[test]
 fn return_against_going_idle() {
-    ::loom::model(|| {
+    bounded_model(|| {
         // One comes back from blocking, while another goes on in its stead: one of them becomes idle, but not while the other leaves
         // a task behind.
         let world = World::new(1, 2, Duration::MAX);

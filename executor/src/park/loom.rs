@@ -7,11 +7,11 @@ use std::sync::Arc;
 use ::loom::thread;
 
 use super::*;
-use crate::sync::AtomicUsize;
+use crate::sync::{AtomicUsize, bounded_model, model};
 
 #[test]
 fn token_against_sleep() {
-    ::loom::model(|| {
+    model(|| {
         let parker = Arc::new(Parker::new());
         // What was written before an unpark must be seen by the one who wakes.
         let pushed = Arc::new(AtomicUsize::new(0));
@@ -33,7 +33,7 @@ fn token_against_sleep() {
 
 #[test]
 fn two_tokens_against_sleep() {
-    ::loom::model(|| {
+    bounded_model(|| {
         let parker = Arc::new(Parker::new());
         let pushed = Arc::new(AtomicUsize::new(0));
         let sleeper = {
@@ -62,7 +62,7 @@ fn two_tokens_against_sleep() {
 
 #[test]
 fn token_against_begin_and_finish() {
-    ::loom::model(|| {
+    model(|| {
         let parker = Arc::new(Parker::new());
         let sleeper = {
             let parker = Arc::clone(&parker);

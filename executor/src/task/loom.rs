@@ -17,7 +17,7 @@ use ::loom::thread;
 
 use super::runnable::Polled;
 use super::*;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, bounded_model, model};
 
 /// A scheduler without threads: the model's threads run its queue.
 struct Queue {
@@ -97,11 +97,6 @@ impl Queue {
         assert!(self.owned.is_empty());
         assert_eq!(Arc::strong_count(&self), 1);
     }
-}
-
-/// Explores all interleavings; `LOOM_MAX_PREEMPTIONS` bounds them.
-fn model(test: impl Fn() + Send + Sync + 'static) {
-    ::loom::model(test);
 }
 
 /// A future that is ready once `open` is true, and the waker of its last poll.
@@ -202,8 +197,43 @@ fn wake_vs_poll_end() {
 }
 
 #[test]
-fn two_wakers() {
+fn poll_vs_next_poll() {
     model(|| {
+        let queue = Queue::new();
+        let gate = Gate::new();
+        let inner = gate.clone();
+        // Nothing but the task's state orders one poll's write after the other's.
+        let written = UnsafeCell::new(0);
+        let handle = queue.spawn(std::future::poll_fn(move |cx| {
+            written.with_mut(|polls| {
+                // SAFETY: the future is polled by one thread at a time; loom checks it.
+                unsafe { *polls += 1 }
+            });
+            if inner.polls.fetch_add(1, Relaxed) == 0 {
+                *inner.waker.lock() = Some(cx.waker().clone());
+            }
+            Poll::<()>::Pending
+        }));
+        queue.run();
+        gate.waker().wake();
+        let waker = gate.take();
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                waker.wake();
+                queue.run();
+            })
+        };
+        queue.run();
+        other.join().unwrap();
+        drop(handle);
+        queue.finish();
+    });
+}
+
+#[test]
+fn two_wakers() {
+    bounded_model(|| {
         let queue = Queue::new();
         let gate = [Gate::new(), Gate::new()];
         let inner = gate.clone();
@@ -296,7 +326,7 @@ fn wake_vs_completion() {
 
 #[test]
 fn last_waker_drop_vs_completion() {
-    model(|| {
+    bounded_model(|| {
         let queue = Queue::new();
         let (gate, handle) = waiting(&queue);
         drop(handle);
@@ -335,9 +365,54 @@ fn abort_vs_run() {
     });
 }
 
+/// Never ready; tells on drop whether it sees the gate open.
+struct Looks {
+    gate: Arc<Gate>,
+    saw_it_open: Arc<AtomicBool>,
+}
+
+impl Future for Looks {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.saw_it_open
+            .store(self.gate.open.load(Relaxed), Relaxed);
+    }
+}
+
+#[test]
+fn abort_vs_drop_of_the_future() {
+    model(|| {
+        let queue = Queue::new();
+        let (gate, saw_it_open) = (Gate::new(), Arc::new(AtomicBool::new(false)));
+        let handle = queue.spawn(Looks {
+            gate: gate.clone(),
+            saw_it_open: saw_it_open.clone(),
+        });
+        let abort = handle.abort_handle();
+        let other = thread::spawn(move || {
+            gate.open();
+            abort.abort();
+        });
+        // Scheduled already when it is aborted; dropped without joining the other thread.
+        if queue.run() == Some(Polled::Cancelled) {
+            assert!(saw_it_open.load(Relaxed), "the abort publishes");
+        }
+        other.join().unwrap();
+        drop(handle);
+        queue.finish();
+    });
+}
+
 #[test]
 fn abort_vs_wake_of_an_idle_task() {
-    model(|| {
+    bounded_model(|| {
         let queue = Queue::new();
         let (gate, mut handle) = waiting(&queue);
         let waker = gate.take();
@@ -486,7 +561,7 @@ fn join_drop_vs_completion() {
 
 #[test]
 fn join_drop_vs_abort_vs_run() {
-    model(|| {
+    bounded_model(|| {
         let queue = Queue::new();
         let handle = queue.spawn(async { Track::new(7) });
         let abort = handle.abort_handle();
@@ -730,7 +805,7 @@ fn slot_steal_vs_put() {
 
 #[test]
 fn waker_clone_vs_the_free_of_the_cell() {
-    model(|| {
+    bounded_model(|| {
         let queue = Queue::new();
         let (gate, handle) = waiting(&queue);
         let waker = gate.take();

@@ -65,8 +65,13 @@
 //!   thread, it waits until that one is done: a chain of tasks that end each other takes no stack.
 //! - Wakers may be used for ever after, from any thread.
 //!
-//! The models are in `task/loom.rs`. With real workers: the scenarios of `schedules/tasks.rs`, named after the races, as `abort_vs_complete`,
-//! `drop_of_handle_vs_poll`, `join_waker_replaced_vs_complete`, `panic_in_drop_vs_abort`.
+//! # Models
+//!
+//! The models are in `task/loom.rs`. T1: `last_waker_drop_vs_completion`, `wake_vs_completion`, `waker_clone_vs_the_free_of_the_cell`. T2:
+//! `poll_vs_next_poll`, `join_poll_vs_completion`, `join_drop_vs_completion`, `join_drop_vs_abort_vs_run`. T3, and that no wake is lost: `wake_vs_poll_end`, `two_wakers`,
+//! `the_wake_that_schedules_nothing_still_publishes`, `abort_vs_run`, `abort_vs_wake_of_an_idle_task`, `abort_vs_drop_of_the_future`, `slot_steal_vs_put`. T4:
+//! `shutdown_vs_wake`, `shutdown_vs_spawn`, `spawn_after_close_is_refused`, `two_last_tasks_end_a_closed_list`. T5:
+//! `join_waker_replacement_vs_completion`. T8: `find_vs_completion_and_reuse`, `mark_vs_the_end_of_the_first_poll`, `list_vs_completion`.
 
 #![allow(unsafe_code)]
 

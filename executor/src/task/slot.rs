@@ -7,7 +7,7 @@ use super::raw::{Header, RawTask};
 use super::runnable::Runnable;
 use crate::sync::{AtomicPtr, Ordering, bug};
 
-use Ordering::{AcqRel, Acquire, Relaxed};
+use Ordering::{Acquire, Relaxed, Release};
 
 /// A place that holds one runnable or none. Any thread may put and take; what is put is taken once.
 pub(crate) struct AtomicRunnable(
@@ -24,12 +24,12 @@ impl AtomicRunnable {
     /// Puts `runnable` here and returns the one that it displaces. Only the owner of the slot puts.
     #[inline]
     pub(crate) fn put(&self, runnable: Runnable) -> Option<Runnable> {
-        // Ordering: Release pairs with the Acquire of whoever takes it: that thread sees the runnable as we do. Acquire
-        // for the one that is displaced.
+        // Ordering: Release pairs with the Acquire of whoever takes it: that thread sees the runnable as we do. The one that is
+        // displaced was put by the owner too.
         let order = if bug::CELL_SLOT_RELAXED.is_on() {
             Relaxed
         } else {
-            AcqRel
+            Release
         };
         let displaced = self.0.swap(runnable.into_raw().as_ptr(), order);
         // SAFETY: the swap took the pointer out.

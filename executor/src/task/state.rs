@@ -19,12 +19,15 @@
 //!
 //! Every transition is a read-modify-write, so that all of them form one release sequence: a poll sees what any waker
 //! wrote before it woke, whether or not that wake was the one that scheduled the task.
+//!
+//! A transition acquires only if what follows reads what others wrote and no later transition acquires it first. Who makes a runnable does not: it hands
+//! the task to its scheduler, whose pointer it has known since before it had its reference, and reads relaxed atomics; the poll begins with `start_poll`.
 
 use std::fmt;
 
 use crate::sync::{AtomicUsize, Ordering, bug};
 
-use Ordering::{AcqRel, Acquire, Relaxed};
+use Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// A runnable exists, or a wake came during the poll that goes on.
 const SCHEDULED: usize = 1;
@@ -216,9 +219,13 @@ impl State {
     /// running → idle, or → scheduled if a wake or an abort came during the poll.
     #[inline]
     pub(super) fn end_poll(&self) -> End {
-        // Ordering: Release publishes the future to the next `start_poll`; Acquire pairs with the wake that is found,
-        // so that what the scheduler does with the runnable comes after it.
-        let before = Snapshot(self.0.fetch_sub(RUNNING, AcqRel));
+        // Ordering: Release publishes the future to the next `start_poll`, which acquires for this thread too, if it goes on.
+        let order = if bug::CELL_END_POLL_RELAXED.is_on() {
+            Relaxed
+        } else {
+            Release
+        };
+        let before = Snapshot(self.0.fetch_sub(RUNNING, order));
         debug_assert!(before.is_running() && !before.is_complete());
         if !before.is_scheduled() || bug::CELL_END_POLL_DEAF.is_on() {
             End::Idle
@@ -285,8 +292,8 @@ impl State {
         // A read-modify-write even if the task is scheduled already: without it the poll to come would not be ordered
         // after what this thread wrote before it woke.
         //
-        // Ordering: Release pairs with `start_poll`; Acquire with `end_poll`, before the runnable goes on.
-        let before = Snapshot(self.0.fetch_or(SCHEDULED, AcqRel));
+        // Ordering: Release pairs with `start_poll`.
+        let before = Snapshot(self.0.fetch_or(SCHEDULED, Release));
         if before.is_idle() {
             Wakeup::Submit
         } else {
@@ -321,10 +328,15 @@ impl State {
             if before.is_complete() || before.is_cancelled() {
                 return Wakeup::Nothing;
             }
-            // Ordering: as in `wake`.
+            // Ordering: as in `wake`: who drops the future sees what came before the abort.
+            let order = if bug::CELL_ABORT_RELAXED.is_on() {
+                Relaxed
+            } else {
+                Release
+            };
             match self
                 .0
-                .compare_exchange_weak(seen, seen | CANCELLED | SCHEDULED, AcqRel, Relaxed)
+                .compare_exchange_weak(seen, seen | CANCELLED | SCHEDULED, order, Relaxed)
             {
                 Ok(_) if before.is_idle() => return Wakeup::Submit,
                 Ok(_) if bug::CELL_ABORT_TWICE.is_on() && before.is_running() => {
@@ -363,10 +375,10 @@ impl State {
             if Snapshot(seen).is_complete() && check {
                 return JoinWaker::Complete;
             }
-            // Ordering: Release publishes the waker to `complete`; Acquire as above.
+            // Ordering: Release publishes the waker to `complete`. If it succeeds, all there is to read is the handle's own; else Acquire as above.
             match self
                 .0
-                .compare_exchange_weak(seen, (seen | set) & !unset, AcqRel, Acquire)
+                .compare_exchange_weak(seen, (seen | set) & !unset, Release, Acquire)
             {
                 Ok(_) => return JoinWaker::Changed,
                 Err(now) => seen = now,
@@ -390,8 +402,8 @@ impl State {
             } else {
                 ((seen & !JOIN_INTEREST) - REFERENCE, Leftover::Nothing)
             };
-            // Ordering: Release, so that all the handle did comes before the free; Acquire as above.
-            match self.0.compare_exchange_weak(seen, next, AcqRel, Acquire) {
+            // Ordering: Release, so that all the handle did comes before the free. If it succeeds, the waker is the handle's own; else Acquire as above.
+            match self.0.compare_exchange_weak(seen, next, Release, Acquire) {
                 Ok(_) => return leftover,
                 Err(now) => seen = now,
             }

@@ -13,15 +13,8 @@ use super::*;
 use crate::idle::{Idle, Parked};
 use crate::park::Parker;
 use crate::slots::{STUCK, Seat, Slots};
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, bounded_model, fence, model};
 use crate::watchman;
-
-/// Explores all interleavings, however many preemptions they take: there are few.
-fn model(test: impl Fn() + Send + Sync + 'static) {
-    let mut builder = ::loom::model::Builder::new();
-    builder.preemption_bound = None;
-    builder.check(test);
-}
 
 /// How many threads are meant to be active.
 const WORKERS: usize = 1;
@@ -359,7 +352,7 @@ fn hand_to_spare_against_timeout() {
 
 #[test]
 fn hand_to_spare_against_shutdown() {
-    model(|| {
+    bounded_model(|| {
         let threads = threads();
         let spare = {
             let threads = Arc::clone(&threads);
@@ -379,7 +372,7 @@ fn hand_to_spare_against_shutdown() {
 
 #[test]
 fn two_hands_against_one_spare() {
-    model(|| {
+    bounded_model(|| {
         let threads = threads();
         let spare = {
             let threads = Arc::clone(&threads);

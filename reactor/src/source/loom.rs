@@ -12,6 +12,7 @@ use std::{
 use ::loom::{sync::atomic::AtomicBool, thread};
 
 use super::*;
+use crate::sync::{bounded_model, model};
 use crate::{slab::Slab, token::Token};
 
 /// Counts its wakes. A plain counter: the models look at it after joining.
@@ -79,7 +80,7 @@ fn event(slab: &Slab, token: Token, ready: Ready) {
 
 #[test]
 fn register_against_event() {
-    ::loom::model(|| {
+    model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let events = Arc::clone(&slab);
         let other = thread::spawn(move || event(&events, token, Ready::READABLE));
@@ -93,7 +94,7 @@ fn register_against_event() {
 
 #[test]
 fn replaced_waker_against_event() {
-    ::loom::model(|| {
+    model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let (first, _) = waker();
         assert!(!poll(&source, Direction::Read, &first));
@@ -111,7 +112,7 @@ fn replaced_waker_against_event() {
 
 #[test]
 fn clear_against_event() {
-    ::loom::model(|| {
+    model(|| {
         let (slab, source, token) = registered(Ready::READABLE);
         let seen = source.load();
         let events = Arc::clone(&slab);
@@ -125,7 +126,7 @@ fn clear_against_event() {
 
 #[test]
 fn two_clears_against_event() {
-    ::loom::model(|| {
+    bounded_model(|| {
         let (slab, source, token) = registered(Ready::READABLE | Ready::WRITABLE);
         let seen = source.load();
         let events = Arc::clone(&slab);
@@ -146,7 +147,7 @@ fn two_clears_against_event() {
 
 #[test]
 fn operation_against_data_and_event() {
-    ::loom::model(|| {
+    model(|| {
         let (slab, source, token) = registered(Ready::READABLE);
         // What the kernel's buffer holds.
         let data = Arc::new(AtomicBool::new(false));
@@ -170,7 +171,7 @@ fn operation_against_data_and_event() {
 
 #[test]
 fn late_event_against_reuse() {
-    ::loom::model(|| {
+    model(|| {
         let (slab, _source, old) = registered(Ready::EMPTY);
         let events = Arc::clone(&slab);
         let other = thread::spawn(move || event(&events, old, Ready::READABLE));
@@ -194,7 +195,7 @@ fn late_event_against_reuse() {
 
 #[test]
 fn close_against_register() {
-    ::loom::model(|| {
+    model(|| {
         let slab = Arc::new(Slab::new());
         let closing = Arc::clone(&slab);
         let other = thread::spawn(move || closing.close(&mut |waker| waker.wake()));
@@ -214,7 +215,7 @@ fn close_against_register() {
 
 #[test]
 fn close_against_wait_and_event() {
-    ::loom::model(|| {
+    bounded_model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let closing = Arc::clone(&slab);
         let other = thread::spawn(move || closing.close(&mut |waker| waker.wake()));
@@ -231,7 +232,7 @@ fn close_against_wait_and_event() {
 
 #[test]
 fn two_waiters_and_an_event() {
-    ::loom::model(|| {
+    bounded_model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let events = Arc::clone(&slab);
         let marking = thread::spawn(move || event(&events, token, Ready::READABLE));
@@ -254,7 +255,7 @@ fn two_waiters_and_an_event() {
 
 #[test]
 fn cancelled_waiter_against_event() {
-    ::loom::model(|| {
+    model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let (gone, _) = waker();
         let mut cancelled = Place::default();
@@ -282,7 +283,7 @@ fn cancelled_waiter_against_event() {
 
 #[test]
 fn cancelled_waiter_leaves_no_waker() {
-    ::loom::model(|| {
+    model(|| {
         let (_slab, source, _token) = registered(Ready::EMPTY);
         let (gone, count) = waker();
         let mut place = Place::default();

@@ -10,6 +10,7 @@ use ::loom::sync::atomic::{AtomicBool, fence};
 use ::loom::thread;
 
 use super::*;
+use crate::sync::{bounded_model, model};
 
 /// R6: falls asleep if everybody is parked; whether it may go on with the next period.
 fn sleep_if_idle(state: &State, is_idle: impl FnOnce() -> bool) {
@@ -21,7 +22,7 @@ fn sleep_if_idle(state: &State, is_idle: impl FnOnce() -> bool) {
 
 #[test]
 fn leave_against_falling_asleep() {
-    ::loom::model(|| {
+    model(|| {
         let state = Arc::new(State::default());
         // Whether everybody is parked.
         let is_idle = Arc::new(AtomicBool::new(true));
@@ -41,7 +42,7 @@ fn leave_against_falling_asleep() {
 
 #[test]
 fn two_leave_against_falling_asleep() {
-    ::loom::model(|| {
+    bounded_model(|| {
         let state = Arc::new(State::default());
         let is_idle = Arc::new(AtomicBool::new(true));
         let guarantor = {
@@ -68,7 +69,7 @@ fn two_leave_against_falling_asleep() {
 
 #[test]
 fn stop_against_falling_asleep() {
-    ::loom::model(|| {
+    model(|| {
         let state = Arc::new(State::default());
         let guarantor = {
             let state = Arc::clone(&state);

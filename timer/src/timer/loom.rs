@@ -8,6 +8,7 @@ use ::loom::sync::atomic::AtomicUsize;
 use ::loom::thread;
 
 use super::*;
+use crate::sync::model;
 use crate::{Entry, Pausable};
 
 /// Counts its wakes.
@@ -77,7 +78,7 @@ impl Rouse for Parked {
 
 #[test]
 fn registering_from_outside_against_parking() {
-    ::loom::model(|| {
+    model(|| {
         let handle = timers();
         let parked = Arc::new(Parked {
             state: AtomicUsize::new(0),
@@ -106,7 +107,7 @@ fn registering_from_outside_against_parking() {
 
 #[test]
 fn registering_against_closing() {
-    ::loom::model(|| {
+    model(|| {
         let handle = timers();
         let closer = thread::spawn({
             let handle = handle.clone();
@@ -125,7 +126,7 @@ fn registering_against_closing() {
 
 #[test]
 fn cancelling_against_firing() {
-    ::loom::model(|| {
+    model(|| {
         let handle = timers();
         let count = Count::new();
         let entry = due(&handle, &count);
@@ -145,7 +146,7 @@ fn cancelling_against_firing() {
 
 #[test]
 fn firing_against_firing() {
-    ::loom::model(|| {
+    model(|| {
         let handle = timers();
         let count = Count::new();
         let entries = [due(&handle, &count), due(&handle, &count)];
@@ -163,7 +164,7 @@ fn firing_against_firing() {
 
 #[test]
 fn reset_and_waker_change_against_firing() {
-    ::loom::model(|| {
+    model(|| {
         let handle = timers();
         let (first, second) = (Count::new(), Count::new());
         let mut entry = due(&handle, &first);
@@ -190,7 +191,7 @@ fn reset_and_waker_change_against_firing() {
 
 #[test]
 fn registering_against_firing() {
-    ::loom::model(|| {
+    model(|| {
         let handle = timers();
         let count = Count::new();
         let entry = due(&handle, &count);
@@ -212,7 +213,7 @@ fn registering_against_firing() {
 
 #[test]
 fn registering_against_refreshing() {
-    ::loom::model(|| {
+    model(|| {
         let handle = timers();
         let count = Count::new();
         let mut cancelled = Entry::after(handle.clone(), Duration::from_millis(1));
