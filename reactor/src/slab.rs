@@ -225,6 +225,7 @@ mod tests {
         for index in [Token::END - 1, Token::END, u32::MAX] {
             let (page, offset) = place(index);
             assert!(page < PAGES && offset < page_len(page));
+            assert!(PAGES - page <= PARTS as usize, "the table is too large");
         }
     }
 
@@ -248,6 +249,14 @@ mod tests {
         assert!(slab.get(Token::from_key(0)).is_none());
         assert!(slab.get(Token::from_key(u64::MAX)).is_none());
         assert!(slab.get(Token::from_key(u64::MAX - 1)).is_none());
+    }
+
+    #[test]
+    fn a_full_slab_refuses() {
+        let slab = Slab::new();
+        slab.free.lock().fresh = Token::END;
+        let error = slab.take(3, Ready::EMPTY).expect_err("full");
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
     }
 
     #[test]

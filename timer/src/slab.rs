@@ -311,3 +311,6 @@ impl Slab {
         }
     }
 }
+
+#[cfg(all(test, not(rt_loom)))]
+mod tests;

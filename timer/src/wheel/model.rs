@@ -279,7 +279,11 @@ impl Pair {
         assert_eq!((self.wheel.len(), self.wheel.is_empty()), (len, len == 0));
         assert_eq!(Arc::strong_count(&self.woken), len + 1, "one waker a timer");
         assert_eq!(self.wheel.inserted(), (len + self.gone.len()) as u64);
-        assert!(self.wheel.slab.pages() <= len + 1, "one page is kept");
+        let pages = self.wheel.slab.pages();
+        assert!(
+            len.div_ceil(64) <= pages && pages <= len + 1,
+            "one page is kept"
+        );
         assert!(self.wheel.hand() <= self.now);
         let first = self.map.keys().next().map(|&(first, _)| first);
         match self.wheel.next_deadline() {
