@@ -5,7 +5,7 @@
 //!
 //! A root's waker sets `woken` and unparks the thread where it sleeps: on the parker of its slot, or, without a slot, on
 //! std's. The thread may move from one to the other: it publishes the new place, then looks at `woken`; a waker
-//! sets `woken`, then looks at the place. Both in SeqCst order, so one of them sees the other.
+//! sets `woken`, then looks at the place. Both in SeqCst order, so one of them sees the other (scenarios `root_wake_vs_slot_taken`, `root_wake_vs_slot_left`).
 //!
 //! **Cost.** Waking the root from its own thread: one swap. From another: one more on the parker, and a futex wake
 //! if the thread sleeps.
@@ -15,7 +15,7 @@ use crate::context;
 use crate::scheduler::{Flavor, Handle, Shared};
 use crate::slots::Seat;
 use crate::sync::os_thread::{self as thread, Thread};
-use crate::sync::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, bug};
 use crate::worker::{Role, Worker};
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -45,11 +45,12 @@ impl Wake for Root {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        let early = (bug::ROOT_PLACE_FIRST.is_on()).then(|| self.place.load(Ordering::SeqCst));
         // Ordering: SeqCst, see the header; also releases what the waker's thread wrote before.
         if self.woken.swap(true, Ordering::SeqCst) {
             return;
         }
-        let place = self.place.load(Ordering::SeqCst);
+        let place = early.unwrap_or_else(|| self.place.load(Ordering::SeqCst));
         if place == NO_SLOT {
             self.thread.unpark();
             return;

@@ -2,7 +2,8 @@
 //!
 //! There is one slot. The thread that has it holds the driver and the timer shard too. Other threads inside `block_on`
 //! of the same runtime poll their own roots when these are woken, and take over the slot when it becomes free. Between
-//! two calls of `block_on` no task runs.
+//! two calls of `block_on` no task runs. Who leaves the slot tells those who seek it, who look once more after they have said so
+//! (scenario `seat_passed_vs_seeker_parks`); what is woken meanwhile is found by the next (`wake_vs_root_leaves`).
 //!
 //! The root takes its turn with the tasks: when it was woken, up to `event_interval` tasks that were ready run before it is polled
 //! again, as in Tokio; so a root that yields lets the others run.
@@ -16,7 +17,7 @@ use crate::idle::Left;
 use crate::park::Gathered;
 use crate::report::{self, Polled, SlowPoll, Spot, Subject};
 use crate::scheduler::{Flavor, Shared, call_hook};
-use crate::sync::{Ordering, now, os_thread as thread};
+use crate::sync::{Ordering, bug, now, os_thread as thread};
 use crate::task::{Place, Runnable};
 use crate::worker::{Role, SAMPLE_INTERVAL, Worker};
 use std::cell::Cell;
@@ -48,7 +49,11 @@ pub(crate) fn drive<F: Future>(
         shared.seekers.lock().push(Arc::clone(&root));
         // A slot given back before we were on the list wakes nobody: look again. No foreign code runs between here and
         // the sleep, so nothing eats the token.
-        let seated = Seated::take(shared, Role::CurrentThread, &root);
+        let seated = if bug::ROOT_SEEK_ONCE.is_on() {
+            None
+        } else {
+            Seated::take(shared, Role::CurrentThread, &root)
+        };
         if seated.is_none() && !root.is_woken() && !shared.is_closing() {
             thread::park();
         }
@@ -65,7 +70,7 @@ pub(crate) fn drive<F: Future>(
 impl Shared {
     /// Tells the threads that wait for the slot of a current-thread runtime that it is free.
     pub(crate) fn pass_the_seat(&self) {
-        if self.config.flavor == Flavor::CurrentThread {
+        if self.config.flavor == Flavor::CurrentThread && !bug::ROOT_SEAT_KEPT.is_on() {
             let seekers: Vec<Arc<Root>> = std::mem::take(&mut self.seekers.lock());
             for root in seekers {
                 root.wake_waiting_thread();

@@ -11,7 +11,8 @@
 //!
 //! The guest is never on the list of sleepers: nobody wakes it for work, only its root does. Parked, its slot is not live.
 //! It may take the polling duty while it sleeps, if the events of late were for its root alone, and serves its own timer
-//! shard. What it leaves in its slot while the root computes can be stolen.
+//! shard. What it leaves in its slot while the root computes can be stolen. Scenarios: `root_wake_vs_guest_parks`, `guest_runs_task_vs_worker`,
+//! `root_leaves_slot_vs_shutdown`.
 //!
 //! If no slot is free (more than eight threads are inside `block_on`), the thread just sleeps between polls of its root.
 

@@ -23,7 +23,8 @@
 //! | `blocking` | the pool for closures that block |
 //! | `budget` | how often a task may find its operations ready before it must yield |
 //! | `context` | what a thread is to the runtime: thread-locals, set by guards |
-//! | `sync` | the seam to loom, and the planted bugs that the models must catch |
+//! | `sync` | the seam to loom and shuttle, and the planted bugs that models and scenarios must catch |
+//! | `schedules` | scenarios of the whole executor under schedules that shuttle chooses |
 //!
 //! # What always holds
 //!

@@ -26,6 +26,10 @@
 //!
 //! A thread inside a poll that does not return keeps its future and the shared state. If the closing thread does not wait
 //! for it (a timeout, or `shutdown_background`), the last thread to end does steps 4 to 7.
+//!
+//! The races feared have scenarios in `schedules/shutdown.rs`: at step 1 `spawn_vs_shutdown` and `spawn_in_drop_vs_shutdown`; at steps 2 and 3
+//! `join_vs_shutdown` and `block_in_place_vs_shutdown`; at step 4, with a late waker, `wake_vs_shutdown` and `waker_outlives_scheduler`; about who finishes,
+//! `two_shutdowns`, `shutdown_from_inside_vs_last_member` and `shutdown_timeout_vs_last_member`.
 
 use crate::block_on::Root;
 use crate::blocking::{self, Pool};
@@ -37,14 +41,14 @@ use crate::park::Park;
 use crate::report::{Probe, Reporter, SlowPolls};
 use crate::rescue::{Rescue, Stamp};
 use crate::slots::{SHUTDOWN, Seat, Slots};
-use crate::sync::{AtomicBool, Mutex, Ordering, now, os_thread, scaled, thread_local};
+use crate::sync::deque::{Injector, Steal};
+use crate::sync::{AtomicBool, Mutex, Ordering, bug, now, os_thread, scaled, thread_local};
 use crate::task::{
     Cause, JoinHandle, Meta, Owned, Phase, Polled, Reason, Runnable, Schedule, Scheduled, Unbound,
     contain,
 };
 use crate::threads::{Gone, Threads};
 use crate::worker::{self, HOG, POLLED};
-use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::fmt;
@@ -286,6 +290,9 @@ impl Shared {
     pub(crate) fn inject(&self, task: Runnable) {
         if context::counted_in_batch(self) {
             self.express.push(task);
+        } else if bug::INJECT_LATE.is_on() {
+            self.injected();
+            self.injector.push(task);
         } else {
             self.injector.push(task);
             self.injected();
@@ -398,7 +405,17 @@ impl Shared {
     }
 
     fn wake_all(&self) {
-        for slot in 0..self.slots.len() {
+        let slots = if bug::SHUTDOWN_FRESH_SLOT_MISSED.is_on() {
+            self.slots.used()
+        } else {
+            self.slots.len()
+        };
+        for slot in 0..slots {
+            if bug::SHUTDOWN_UNPARKS_FIRST.is_on() {
+                self.park.unpark(slot);
+                self.slots.get(slot).raise(SHUTDOWN);
+                continue;
+            }
             self.slots.get(slot).raise(SHUTDOWN);
             self.park.unpark(slot);
         }

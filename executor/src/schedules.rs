@@ -31,6 +31,8 @@ use std::time::{Duration, Instant};
 
 /// How many schedules there are of all scenarios together, unless `RT_SCHEDULES` says otherwise.
 const SCHEDULES: usize = 200_000;
+/// Random schedules and those by priorities take turns, so often.
+const ROUNDS: usize = 10;
 /// How many preemptions PCT aims at: so many and one more are the turning points of a race.
 const PREEMPTIONS: usize = 3;
 /// An execution that takes so many steps does not end. They take some hundred.
@@ -57,20 +59,22 @@ fn explore<F: Fn() + Send + Sync + 'static>(share: usize, scenario: F) {
         shuttle::Runner::new(schedule, config).run(scenario);
         return;
     }
-    let each = setting("RT_SCHEDULES", SCHEDULES) * share / 2000;
-    let mut hasher = DefaultHasher::new();
-    (name, setting("RT_SEED", 0_u64)).hash(&mut hasher);
-    let seed = hasher.finish();
-    let start = Instant::now();
+    let each = (setting("RT_SCHEDULES", SCHEDULES) * share / 1000).div_ceil(2 * ROUNDS);
     let scenario = Arc::new(scenario);
-    let again = Arc::clone(&scenario);
-    let random = RandomScheduler::new_from_seed(seed, each);
-    shuttle::Runner::new(random, config.clone()).run(move || scenario());
-    let pct = PctScheduler::new_from_seed(seed, PREEMPTIONS, each);
-    shuttle::Runner::new(pct, config).run(move || again());
+    let start = Instant::now();
+    for round in 0..ROUNDS {
+        let mut hasher = DefaultHasher::new();
+        (name, round, setting("RT_SEED", 0_u64)).hash(&mut hasher);
+        let seed = hasher.finish();
+        let random = RandomScheduler::new_from_seed(seed, each);
+        let pct = PctScheduler::new_from_seed(seed, PREEMPTIONS, each);
+        let [first, second] = [(); 2].map(|()| Arc::clone(&scenario));
+        shuttle::Runner::new(random, config.clone()).run(move || first());
+        shuttle::Runner::new(pct, config.clone()).run(move || second());
+    }
     println!(
         "schedules: {} of {name} in {:.1} s",
-        2 * each,
+        2 * each * ROUNDS,
         start.elapsed().as_secs_f64()
     );
 }

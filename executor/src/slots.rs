@@ -14,9 +14,9 @@
 //! injector and notifies, and pushes nothing after).
 
 use crate::metrics::SlotCounters;
+use crate::sync::deque::{Stealer, Worker as Deque};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::task::{AtomicRunnable, Place, Runnable};
-use crossbeam_deque::{Stealer, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use std::fmt;
 use std::sync::{Arc, LazyLock};

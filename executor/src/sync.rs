@@ -128,6 +128,36 @@ pub(crate) mod bug {
     pub(crate) const LANE_BUSY_STORED: Bug = Bug::named("lane_busy_stored", "two_begin_and_end");
     /// The lane takes a task after it has been closed.
     pub(crate) const LANE_PUSH_CLOSED: Bug = Bug::named("lane_push_closed", "close_against_push");
+    /// The watchman looks only once for the task that holds a thread.
+    pub(crate) const RESCUE_MARK_ONCE: Bug =
+        Bug::composed("rescue_mark_once", "hog_scheduled_vs_lane_retires");
+    /// Workers are notified for an injected task before it is there.
+    pub(crate) const INJECT_LATE: Bug =
+        Bug::composed("inject_late", "spawn_from_outside_vs_last_park");
+    /// A root's waker looks where the thread sleeps before it says that the root is woken.
+    pub(crate) const ROOT_PLACE_FIRST: Bug =
+        Bug::composed("root_place_first", "root_wake_vs_slot_left");
+    /// A thread that wants the only slot does not look for it again once it is among the seekers.
+    pub(crate) const ROOT_SEEK_ONCE: Bug =
+        Bug::composed("root_seek_once", "seat_passed_vs_seeker_parks");
+    /// Who leaves the only slot tells nobody.
+    pub(crate) const ROOT_SEAT_KEPT: Bug =
+        Bug::composed("root_seat_kept", "seat_passed_vs_seeker_parks");
+    /// What a thread leaves in its slot lies there.
+    pub(crate) const SLOT_LEFT_FULL: Bug =
+        Bug::composed("slot_left_full", "block_in_place_vs_spare");
+    /// What a thread leaves in its slot goes to the injector, and nobody is notified.
+    pub(crate) const SLOT_LEFT_SILENT: Bug =
+        Bug::composed("slot_left_silent", "step_aside_vs_other_parks");
+    /// A worker is unparked for the shutdown before it is told of it.
+    pub(crate) const SHUTDOWN_UNPARKS_FIRST: Bug =
+        Bug::composed("shutdown_unparks_first", "join_vs_shutdown");
+    /// Only those slots are told of the shutdown that have been served.
+    pub(crate) const SHUTDOWN_FRESH_SLOT_MISSED: Bug =
+        Bug::composed("shutdown_fresh_slot_missed", "root_leaves_slot_vs_shutdown");
+    /// The last member to leave leaves the end of the shutdown to those who do not wait for it any more.
+    pub(crate) const SHUTDOWN_ORPHANED: Bug =
+        Bug::composed("shutdown_orphaned", "shutdown_timeout_vs_last_member");
     /// A blocking thread whose wait ran out retires although it was chosen for a job.
     pub(crate) const POOL_RETIRE_CHOSEN: Bug = Bug::named("pool_retire_chosen", "submit_vs_retire");
     /// A blocking job is accepted after the pool has been closed.
@@ -150,6 +180,7 @@ pub(crate) mod bug {
 /// The real primitives.
 #[cfg(not(any(rt_loom, rt_shuttle)))]
 mod real {
+    pub(crate) use crossbeam_deque as deque;
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{
@@ -175,6 +206,11 @@ mod real {
     impl Bug {
         /// A bug that models know by `name`, and which the model `caught_by` must find.
         pub(crate) const fn named(_name: &str, _caught_by: &str) -> Bug {
+            Bug
+        }
+
+        /// A bug that only the composed executor shows, and which the scenario `caught_by` must find.
+        pub(crate) const fn composed(_name: &str, _caught_by: &str) -> Bug {
             Bug
         }
 
@@ -275,6 +311,11 @@ mod modelled {
             Bug(name)
         }
 
+        /// A bug of the composed executor, which no model shows.
+        pub(crate) const fn composed(name: &'static str, _caught_by: &str) -> Bug {
+            Bug(name)
+        }
+
         /// Whether the code is to be wrong in this way.
         pub(crate) fn is_on(self) -> bool {
             static CHOSEN: std::sync::LazyLock<Option<String>> =
@@ -283,6 +324,8 @@ mod modelled {
         }
     }
 
+    /// Models that need a queue have one of their own.
+    pub(crate) use crossbeam_deque as deque;
     /// Threads that models leave out.
     pub(crate) use std::thread as os_thread;
     pub(crate) use std::thread_local;

@@ -215,7 +215,8 @@ impl Threads {
     pub(crate) fn leave(&self) -> bool {
         let mut state = self.state.lock();
         state.leave(&self.gone);
-        state.members == 0 && state.orphaned && !std::mem::replace(&mut state.finishing, true)
+        let is_last = state.members == 0 && !bug::SHUTDOWN_ORPHANED.is_on();
+        is_last && state.orphaned && !std::mem::replace(&mut state.finishing, true)
     }
 
     /// Hands `slot`, which nobody has, to a spare that waits for one. If none does the answer is `false`, and the caller starts a thread

@@ -19,11 +19,11 @@ use crate::lane::Seat;
 use crate::report::{Polled, Probe, SlowPoll, Spot, Still, Usage};
 use crate::scheduler::Shared;
 use crate::slots::{STUCK, Slots, Stillness};
+use crate::sync::deque::Steal;
 use crate::sync::{AtomicU64, Ordering, bug, now};
 use crate::task::{Place, Runnable, TaskRef};
 use crate::threads::{Threads, WrittenOff};
 use crate::worker::HOG;
-use crossbeam_deque::Steal;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -53,8 +53,10 @@ struct Seen {
     usage: Option<Usage>,
     /// Whether it was seen to stand still.
     still: bool,
-    /// Whether it counts as stuck and its task is marked; in the lane, as blocked.
+    /// Whether it counts as stuck; in the lane, as blocked.
     marked: bool,
+    /// Whether its task is marked.
+    caught: bool,
     /// Whether it has been reported.
     reported: bool,
     /// Whether no spare may take its place, because too many have been called up.
@@ -69,6 +71,7 @@ impl Seen {
             usage: None,
             still: false,
             marked: false,
+            caught: false,
             reported: false,
             unreplaced: false,
         }
@@ -175,9 +178,14 @@ impl Watchman {
                 seen.marked = true;
                 // Relaxed: a counter.
                 shared.counters.rescues.fetch_add(1, Ordering::Relaxed);
-                if shared.lane.is_open() {
+                seen.caught = bug::RESCUE_MARK_ONCE.is_on();
+                if seen.caught && shared.lane.is_open() {
                     polled.mark(&shared, epoch);
                 }
+            }
+            // At the next look again if there is no running task: the thread may have lost its core before it began the poll.
+            if !seen.caught && shared.lane.is_open() {
+                seen.caught = polled.mark(&shared, epoch);
             }
             if let Some(rescue) = rescue
                 && !guests.contains(&index)
@@ -359,13 +367,14 @@ impl At<'_> {
         shared.owned.find(self.place().0, found)?
     }
 
-    /// From now on the task is polled in the lane.
-    fn mark(&self, shared: &Shared, epoch: u64) {
+    /// From now on the task is polled in the lane. `false` if it is none, or does not run yet.
+    fn mark(&self, shared: &Shared, epoch: u64) -> bool {
         let marked = self.find(shared, epoch, |task| task.add_conduct(HOG));
         if marked.is_some() {
             // Relaxed: a counter.
             shared.counters.hog_marks.fetch_add(1, Ordering::Relaxed);
         }
+        marked.is_some()
     }
 
     /// Reports the poll, once it has lasted for long enough and was not reported before.

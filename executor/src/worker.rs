@@ -29,10 +29,10 @@ use crate::metrics::bump;
 use crate::park::Gathered;
 use crate::scheduler::{Flavor, Shared, call_hook};
 use crate::slots::{SHUTDOWN, STUCK, Seat, Slot};
-use crate::sync::{Ordering, now};
+use crate::sync::deque::{Steal, Worker as Deque};
+use crate::sync::{Ordering, bug, now};
 use crate::task::{Cause, Place, Polled, Reason, Runnable};
 use crate::threads::Back;
-use crossbeam_deque::{Steal, Worker as Deque};
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::fmt;
@@ -342,12 +342,15 @@ impl Worker {
 
     /// Moves everything that this slot holds to the injector.
     pub(crate) fn drain_to_injector(&self) {
+        if bug::SLOT_LEFT_FULL.is_on() {
+            return;
+        }
         let mut moved = false;
         while let Some(task) = self.own().lifo.take().or_else(|| self.deque.pop()) {
             self.shared.injector().push(task);
             moved = true;
         }
-        if moved {
+        if moved && !bug::SLOT_LEFT_SILENT.is_on() {
             self.shared.injected();
         }
     }

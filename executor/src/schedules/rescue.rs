@@ -3,14 +3,31 @@
 use super::*;
 use crate::block_in_place;
 
-/// Looks as a watchman does, at times so far apart that whatever has not moved is stuck, until `is_enough`.
+/// Looks as a watchman does, twice at a time, and so far apart that whatever has not moved in between is stuck, until `is_enough`.
 fn watch_until(handle: &Handle, is_enough: impl Fn() -> bool) {
     let mut watchman = handle.watchman();
     let mut now = sync::now();
     while !is_enough() {
-        let _ = watchman.look(now, |_| {});
-        now += 2 * Rescue::THRESHOLD;
+        for _ in 0..2 {
+            let _ = watchman.look(now, |_| {});
+            now += 2 * Rescue::THRESHOLD;
+        }
         thread::yield_now();
+    }
+}
+
+/// An executor for which no thread can be started any more after `granted` names.
+fn refusing(workers: usize, granted: usize) -> Config {
+    let asked = AtomicUsize::new(0);
+    Config {
+        thread_name: Arc::new(move || {
+            if asked.fetch_add(1, SeqCst) < granted {
+                String::new()
+            } else {
+                thread::REFUSED.to_owned()
+            }
+        }),
+        ..config(workers)
     }
 }
 
@@ -27,16 +44,32 @@ fn settle(executor: &Executor) {
 fn block_in_place_vs_spare() {
     explore(40, || {
         let executor = Executor::new(1);
-        let gate = Gate::new();
-        let awaited = Arc::clone(&gate);
-        let first = executor.spawn(async move {
-            block_in_place(|| awaited.block());
-            yield_now().await;
-        });
-        let second = executor.spawn(async move { gate.open() });
-        wait(first).expect("no panic");
-        wait(second).expect("no panic");
+        let task = executor.spawn(blocks_until_other_ran(&executor));
+        wait(task).expect("no panic");
         settle(&executor);
+        executor.end();
+    });
+}
+
+/// Spawns another task, which lies in the slot of this one's worker then, and blocks in place until it has run.
+fn blocks_until_other_ran(executor: &Executor) -> impl Future<Output = ()> + use<> {
+    let (handle, tokens) = (executor.handle.clone(), Arc::clone(&executor.tokens));
+    async move {
+        let gate = Gate::new();
+        let opened = Arc::clone(&gate);
+        let other = spawn(&handle, &tokens, async move { opened.open() });
+        block_in_place(|| gate.block());
+        other.await.expect("no panic");
+    }
+}
+
+/// What a worker leaves when it blocks in place is for the other worker, which is about to park: a spare cannot be had.
+#[test]
+fn step_aside_vs_other_parks() {
+    explore(20, || {
+        let executor = Executor::start(refusing(2, 3));
+        let task = executor.spawn(blocks_until_other_ran(&executor));
+        wait(task).expect("no panic");
         executor.end();
     });
 }
@@ -68,7 +101,7 @@ fn written_off_vs_park() {
         let executor = Executor::new(1);
         let task = executor.spawn(async { yield_now().await });
         let looks = AtomicUsize::new(0);
-        watch_until(&executor.handle, || looks.fetch_add(1, SeqCst) == 3);
+        watch_until(&executor.handle, || looks.fetch_add(1, SeqCst) == 2);
         wait(task).expect("no panic");
         // It must still serve.
         wait(executor.spawn(async {})).expect("no panic");
@@ -133,15 +166,8 @@ fn hog_scheduled_vs_shutdown() {
 #[test]
 fn spare_refused_vs_shutdown() {
     explore(30, || {
-        let asked = AtomicUsize::new(0);
-        let executor = Executor::start(Config {
-            // Granted: the worker, and the name that is kept.
-            thread_name: Arc::new(move || match asked.fetch_add(1, SeqCst) {
-                0..2 => String::new(),
-                _ => thread::REFUSED.to_owned(),
-            }),
-            ..config(1)
-        });
+        // The worker, and the name that is kept.
+        let executor = Executor::start(refusing(1, 2));
         let task = executor.spawn(async { block_in_place(thread::yield_now) });
         executor.handle.shutdown(Some(Duration::ZERO));
         let _ = wait(task);

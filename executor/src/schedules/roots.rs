@@ -53,6 +53,23 @@ fn root_leaves_slot_vs_shutdown() {
     });
 }
 
+/// A root is woken while its thread leaves its slot, for the executor ends, and with it the place where it sleeps.
+#[test]
+fn root_wake_vs_slot_left() {
+    explore(30, || {
+        let executor = Executor::new(1);
+        let gate = Gate::new();
+        let awaited = Arc::clone(&gate);
+        let handle = executor.handle.clone();
+        let root = beside(move || handle.block_on(awaited.wait()));
+        let other = beside(move || gate.open());
+        executor.handle.shutdown(None);
+        other.join().expect("no panic");
+        root.join().expect("no panic");
+        executor.ended();
+    });
+}
+
 /// A root is woken while its thread takes a slot, and with it another place to sleep.
 #[test]
 fn root_wake_vs_slot_taken() {
@@ -90,7 +107,8 @@ fn seat_passed_vs_seeker_parks() {
         // Nobody runs it but the one who has the slot.
         let task = executor.spawn(async move { opened.open() });
         let handle = executor.handle.clone();
-        let other = beside(move || handle.block_on(yield_now()));
+        // It runs no task, for its root is ready at once.
+        let other = beside(move || handle.block_on(async {}));
         executor.handle.block_on(async {
             gate.wait().await;
             task.await.expect("no panic");

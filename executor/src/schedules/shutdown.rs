@@ -89,6 +89,10 @@ fn shutdown_timeout_vs_last_member() {
         let task = executor.spawn(async { yield_now().await });
         executor.handle.shutdown(Some(Duration::ZERO));
         let _ = wait(task);
+        while executor.park.closed.load(SeqCst) == 0 {
+            thread::yield_now();
+        }
+        // Waits for the threads.
         executor.end();
     });
 }

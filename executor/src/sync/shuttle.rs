@@ -6,8 +6,8 @@
 //! blocking (`park` and `unpark`, each in a loop over a flag of ours, so that a token too many does no harm).
 //!
 //! - **A step** goes up to just before the next operation on an atomic, a lock or a thread. `Relaxed` operations begin no step: by the rules of
-//!   this crate they are counters, hints, or under a lock. Operations of `crossbeam_deque` and of `std::sync::Arc` are real ones, opaque to shuttle, and so are
-//!   part of a step: only one coroutine runs at a time.
+//!   this crate they are counters, hints, or under a lock. The queues of `crossbeam_deque` and the counts of `Arc` are real ones, opaque to shuttle, which is sound as
+//!   only one coroutine runs at a time: a step begins before each operation on a queue, none before one on a count.
 //! - **Memory** is sequentially consistent: orderings and fences are loom's business.
 //! - **Thread-locals** belong to coroutines. The one that runs has its [`Local`] in a thread-local of std's, and takes it away when it lets others run
 //!   ([`switch`]).
@@ -52,6 +52,11 @@ pub(crate) struct Bug(&'static str);
 impl Bug {
     /// A bug that `RT_BUG` knows by `name`.
     pub(crate) const fn named(name: &'static str, _caught_by: &str) -> Bug {
+        Bug(name)
+    }
+
+    /// A bug that `RT_BUG` knows by `name`, and which the scenario `caught_by` must find.
+    pub(crate) const fn composed(name: &'static str, _caught_by: &str) -> Bug {
         Bug(name)
     }
 
@@ -460,10 +465,78 @@ atomic!(AtomicU8, u8);
 atomic!(AtomicU32, u32);
 atomic!(AtomicU64, u64);
 atomic!(AtomicUsize, usize);
+arithmetic!(AtomicBool, bool: fetch_and fetch_or fetch_xor);
 arithmetic!(AtomicU8, u8: fetch_add fetch_sub fetch_and fetch_or fetch_xor fetch_max);
 arithmetic!(AtomicU32, u32: fetch_add fetch_sub fetch_and fetch_or fetch_xor fetch_max);
 arithmetic!(AtomicU64, u64: fetch_add fetch_sub fetch_and fetch_or fetch_xor fetch_max);
 arithmetic!(AtomicUsize, usize: fetch_add fetch_sub fetch_and fetch_or fetch_xor fetch_max);
+
+/// `crossbeam_deque`, with a step before each operation.
+pub(crate) mod deque {
+    use super::step;
+    pub(crate) use crossbeam_deque::Steal;
+
+    macro_rules! stepped {
+        ($name:ident: $($method:ident($($argument:ident: $type:ty)?) $(-> $result:ty)?),+) => {
+            impl<T> $name<T> {
+                $(pub(crate) fn $method(&self $(, $argument: $type)?) $(-> $result)? {
+                    step();
+                    self.0.$method($($argument)?)
+                })+
+            }
+        };
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Worker<T>(crossbeam_deque::Worker<T>);
+
+    #[derive(Debug)]
+    pub(crate) struct Stealer<T>(crossbeam_deque::Stealer<T>);
+
+    #[derive(Debug)]
+    pub(crate) struct Injector<T>(crossbeam_deque::Injector<T>);
+
+    stepped!(Worker: push(task: T), pop() -> Option<T>);
+    stepped!(Stealer: steal() -> Steal<T>, is_empty() -> bool, len() -> usize);
+    stepped!(Injector: push(task: T), steal() -> Steal<T>, is_empty() -> bool, len() -> usize);
+
+    impl<T> Worker<T> {
+        pub(crate) fn new_fifo() -> Worker<T> {
+            Worker(crossbeam_deque::Worker::new_fifo())
+        }
+
+        pub(crate) fn stealer(&self) -> Stealer<T> {
+            Stealer(self.0.stealer())
+        }
+
+        /// No step, as for [`len`](Worker::len): only the owner pushes.
+        pub(crate) fn is_empty(&self) -> bool {
+            self.0.is_empty()
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.0.len()
+        }
+    }
+
+    impl<T> Stealer<T> {
+        pub(crate) fn steal_batch_and_pop(&self, into: &Worker<T>) -> Steal<T> {
+            step();
+            self.0.steal_batch_and_pop(&into.0)
+        }
+    }
+
+    impl<T> Injector<T> {
+        pub(crate) fn new() -> Injector<T> {
+            Injector(crossbeam_deque::Injector::new())
+        }
+
+        pub(crate) fn steal_batch_and_pop(&self, into: &Worker<T>) -> Steal<T> {
+            step();
+            self.0.steal_batch_and_pop(&into.0)
+        }
+    }
+}
 
 // ---------------------------------------------------------------- locks
 

@@ -10,9 +10,9 @@
 use super::Worker;
 use crate::idle::Lingers;
 use crate::metrics::bump;
+use crate::sync::deque::Steal;
 use crate::sync::{Ordering, now, os_thread, scaled, spin_loop};
 use crate::task::Runnable;
-use crossbeam_deque::Steal;
 use std::time::Duration;
 
 /// How long the owner's epoch must stand still before its LIFO slot is stolen from.
