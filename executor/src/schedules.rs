@@ -31,6 +31,8 @@ use std::time::{Duration, Instant};
 
 /// How many schedules there are of all scenarios together, unless `RT_SCHEDULES` says otherwise.
 const SCHEDULES: usize = 200_000;
+/// The shares of all scenarios together. The cheap ones have more; none has less than 20.
+const SHARES: usize = 2010;
 /// Random schedules and those by priorities take turns, so often.
 const ROUNDS: usize = 10;
 /// How many preemptions PCT aims at: so many and one more are the turning points of a race.
@@ -47,7 +49,7 @@ fn setting<T: std::str::FromStr>(name: &str, usual: T) -> T {
     })
 }
 
-/// Runs `scenario` under its share of all schedules, so many in a thousand; or under the one schedule of `RT_REPLAY`.
+/// Runs `scenario` under its share of all schedules, which are [`SHARES`]; or under the one schedule of `RT_REPLAY`.
 fn explore<F: Fn() + Send + Sync + 'static>(share: usize, scenario: F) {
     let name = std::any::type_name::<F>();
     let name = name.strip_suffix("::{{closure}}").unwrap_or(name);
@@ -59,7 +61,7 @@ fn explore<F: Fn() + Send + Sync + 'static>(share: usize, scenario: F) {
         shuttle::Runner::new(schedule, config).run(scenario);
         return;
     }
-    let each = (setting("RT_SCHEDULES", SCHEDULES) * share / 1000).div_ceil(2 * ROUNDS);
+    let each = (setting("RT_SCHEDULES", SCHEDULES) * share).div_ceil(2 * ROUNDS * SHARES);
     let scenario = Arc::new(scenario);
     let start = Instant::now();
     for round in 0..ROUNDS {

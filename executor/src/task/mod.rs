@@ -73,8 +73,9 @@
 //! `shutdown_vs_wake`, `shutdown_vs_spawn`, `spawn_after_close_is_refused`, `two_last_tasks_end_a_closed_list`. T5:
 //! `join_waker_replacement_vs_completion`. T8: `find_vs_completion_and_reuse`, `mark_vs_the_end_of_the_first_poll`, `list_vs_completion`.
 //!
-//! With real workers: the scenarios of `schedules/tasks.rs`, named after the races, as `abort_vs_complete`,
-//! `drop_of_handle_vs_poll`, `join_waker_replaced_vs_complete`, `panic_in_drop_vs_abort`.
+//! With real workers: the scenarios of `schedules/tasks.rs`. Who polls and who ends it: `abort_vs_complete`, `abort_vs_wake`,
+//! `two_wakes_vs_end_of_poll`; who learns of it: `drop_of_handle_vs_poll`, `join_waker_replaced_vs_complete`, `join_in_task_vs_complete`; panics:
+//! `panic_in_poll_vs_join`, `panic_in_drop_vs_abort`.
 
 #![allow(unsafe_code)]
 
