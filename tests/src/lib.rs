@@ -36,6 +36,14 @@ pub use watchdog::Watchdog;
 /// since several test binaries may share two slow cores.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// Returns `count`, which is large, or a part of it where tests run many times slower than usual, as under a sanitizer:
+/// `RUNTIME_TESTS_PART=10` in the environment makes it a tenth.
+pub fn large(count: usize) -> usize {
+    let part = std::env::var("RUNTIME_TESTS_PART").ok();
+    let part = part.map_or(1, |part| part.parse().expect("a number"));
+    count / part
+}
+
 /// The panic message of every entry point that is called outside a runtime.
 pub const OUTSIDE: &str = "there is no runtime running on this thread";
 

@@ -17,7 +17,8 @@ use runtime::task::{JoinSet, spawn_blocking, yield_now};
 use runtime::time::{Sleep, sleep, sleep_until};
 use runtime_tests::process::{descriptors, threads};
 use runtime_tests::{
-    LIMIT, PanicOnDrop, Watchdog, child, counting_waker, current_thread, multi_thread, yield_until,
+    LIMIT, PanicOnDrop, Watchdog, child, counting_waker, current_thread, large, multi_thread,
+    yield_until,
 };
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -133,10 +134,15 @@ fn register(
     all_wait.then_some(sleeps)
 }
 
-/// Deadlines in a crowd.
-const CROWD: usize = 1_000_000;
-/// The headers of the wheel's pages stay, to be used again: a hundredth of what a crowd takes.
-const KEPT: usize = CROWD / 2;
+/// How many deadlines are a crowd.
+fn a_crowd() -> usize {
+    large(1_000_000)
+}
+
+/// What stays of a crowd: the headers of the wheel's pages, to be used again. A hundredth of what it takes.
+fn kept(crowd: usize) -> usize {
+    crowd / 2 + HELD_BACK
+}
 
 #[test]
 fn a_million_deadlines_at_one_moment_let_others_go_on_and_give_their_memory_back() {
@@ -145,6 +151,7 @@ fn a_million_deadlines_at_one_moment_let_others_go_on_and_give_their_memory_back
         // How many wakes the timers may make in a row, by `timer`'s `FIRE_LIMIT`; one look at them a turn.
         const IN_A_ROW: usize = 4096;
         let _watchdog = Watchdog::new(LIMIT);
+        let crowd = a_crowd();
         for runtime in [current_thread(), multi_thread(1)] {
             let before = in_use();
             let task = runtime.spawn(async move {
@@ -152,7 +159,7 @@ fn a_million_deadlines_at_one_moment_let_others_go_on_and_give_their_memory_back
                 let mut length = Duration::from_secs(1);
                 let (sleeps, wakes) = loop {
                     let (waker, wakes) = counting_waker();
-                    let sleeps = register(runtime::time::Instant::now() + length, CROWD, &waker);
+                    let sleeps = register(runtime::time::Instant::now() + length, crowd, &waker);
                     match sleeps {
                         Some(sleeps) if wakes.count() == 0 => break (sleeps, wakes),
                         _ => length *= 2,
@@ -160,13 +167,13 @@ fn a_million_deadlines_at_one_moment_let_others_go_on_and_give_their_memory_back
                 };
                 // Somebody who is always ready to run, and sees how many wakes there are between two turns of its.
                 let (mut last, mut most) = (0, 0);
-                while last < CROWD {
+                while last < crowd {
                     yield_now().await;
                     let now = wakes.count();
                     most = most.max(now - last);
                     last = now;
                 }
-                assert_eq!(wakes.count(), CROWD, "each wakes once");
+                assert_eq!(wakes.count(), crowd, "each wakes once");
                 drop(sleeps);
                 most
             });
@@ -176,7 +183,7 @@ fn a_million_deadlines_at_one_moment_let_others_go_on_and_give_their_memory_back
                 assert!(most <= IN_A_ROW, "{most} wakes in a row");
             }
             assert_eq!(runtime.metrics().timers().pending(), 0);
-            comes_back_to(before + KEPT);
+            comes_back_to(before + kept(crowd));
         }
     });
 }
@@ -186,21 +193,22 @@ fn a_million_deadlines_that_are_cancelled_give_their_memory_back() {
     let name = "a_million_deadlines_that_are_cancelled_give_their_memory_back";
     child::run(name, || {
         let _watchdog = Watchdog::new(LIMIT);
+        let crowd = a_crowd();
         for runtime in [current_thread(), multi_thread(2)] {
             let before = in_use();
             for _ in 0..2 {
-                let task = runtime.spawn(async {
+                let task = runtime.spawn(async move {
                     let deadline = runtime::time::Instant::now() + Duration::from_secs(3600);
                     let sleeps =
-                        register(deadline, CROWD, Waker::noop()).expect("an hour is enough");
+                        register(deadline, crowd, Waker::noop()).expect("an hour is enough");
                     let timers = Handle::current().metrics();
-                    assert!(timers.timers().pending() >= CROWD);
+                    assert!(timers.timers().pending() >= crowd);
                     drop(sleeps);
                 });
                 runtime.block_on(task).unwrap();
                 assert_eq!(runtime.metrics().timers().pending(), 0);
                 // Of each of the two workers.
-                comes_back_to(before + 2 * KEPT);
+                comes_back_to(before + 2 * kept(crowd));
             }
         }
     });
@@ -255,7 +263,7 @@ fn a_thousand_runtimes_leave_no_memory_no_descriptors_and_no_threads() {
             runtime.block_on(sleep_inside());
         }
         let before = (threads(), descriptors());
-        leaves_nothing(1_000, HELD_BACK, once);
+        leaves_nothing(large(1_000), HELD_BACK, once);
         has_ended(before);
     });
 }
@@ -389,7 +397,7 @@ fn panics_leak_nothing_wherever_they_come_from() {
                     .await;
                 });
             };
-            leaves_nothing(1_000, HELD_BACK, || quietly(round));
+            leaves_nothing(large(1_000), HELD_BACK, || quietly(round));
             assert_eq!(runtime.block_on(runtime.spawn(async { 1 })).unwrap(), 1);
         }
         // At the shutdown.
@@ -414,8 +422,8 @@ fn panics_leak_nothing_wherever_they_come_from() {
 #[test]
 fn a_storm_of_four_million_wakes_takes_no_memory() {
     child::run("a_storm_of_four_million_wakes_takes_no_memory", || {
-        const WAKES: usize = 1_000_000;
         let _watchdog = Watchdog::new(LIMIT);
+        let wakes = large(1_000_000);
         for runtime in [current_thread(), multi_thread(2)] {
             let polls = Arc::new(AtomicUsize::new(0));
             let over = Arc::new(AtomicBool::new(false));
@@ -443,7 +451,7 @@ fn a_storm_of_four_million_wakes_takes_no_memory() {
                 let storm: Vec<_> = (0..4)
                     .map(|_| {
                         let waker = waker.clone();
-                        scope.spawn(move || (0..WAKES).for_each(|_| waker.wake_by_ref()))
+                        scope.spawn(move || (0..wakes).for_each(|_| waker.wake_by_ref()))
                     })
                     .collect();
                 for thread in storm {
@@ -458,7 +466,7 @@ fn a_storm_of_four_million_wakes_takes_no_memory() {
             // Others went on, or can do so.
             runtime.block_on(other).unwrap();
             let polls = polls.load(Ordering::SeqCst);
-            assert!((2..=4 * WAKES + 2).contains(&polls), "{polls} polls");
+            assert!((2..=4 * wakes + 2).contains(&polls), "{polls} polls");
         }
     });
 }
@@ -467,13 +475,13 @@ fn a_storm_of_four_million_wakes_takes_no_memory() {
 fn a_flood_of_a_million_signals_takes_no_memory_and_is_heard() {
     let name = "a_flood_of_a_million_signals_takes_no_memory_and_is_heard";
     child::run(name, || {
-        const SIGNALS: usize = 1_000_000;
         let _watchdog = Watchdog::new(LIMIT);
+        let signals = large(1_000_000);
         for runtime in [current_thread(), multi_thread(2)] {
             runtime.block_on(async {
                 let mut listener = signal(SignalKind::user_defined1()).unwrap();
-                let flood = spawn_blocking(|| {
-                    for _ in 0..SIGNALS / 2 {
+                let flood = spawn_blocking(move || {
+                    for _ in 0..signals / 2 {
                         kill_process(getpid(), Signal::USR1).unwrap();
                     }
                 });
@@ -487,7 +495,7 @@ fn a_flood_of_a_million_signals_takes_no_memory_and_is_heard() {
                         break;
                     }
                 }
-                assert!((1..=SIGNALS / 2).contains(&heard), "{heard}");
+                assert!((1..=signals / 2).contains(&heard), "{heard}");
                 let peak = peak() - before;
                 assert!(peak < 256 << 10, "{peak} bytes");
                 flood.await.unwrap();

@@ -8,31 +8,33 @@ use runtime::runtime::{Builder, Runtime};
 use runtime::sync::{Semaphore, oneshot};
 use runtime::task::JoinHandle;
 use runtime::time::{Instant, sleep, sleep_until};
-use runtime_tests::{DropCount, LIMIT, Watchdog, child, current_thread, multi_thread, yield_until};
+use runtime_tests::{
+    DropCount, LIMIT, Watchdog, child, current_thread, large, multi_thread, yield_until,
+};
 
 #[test]
 fn a_million_tasks_live_at_the_same_time() {
     child::run("a_million_tasks_live_at_the_same_time", || {
-        const TASKS: usize = 1_000_000;
         let _watchdog = Watchdog::new(LIMIT);
+        let tasks = large(1_000_000);
         let runtime = multi_thread(2);
         let gate = Arc::new(Semaphore::new(0));
         let count = DropCount::new();
-        for _ in 0..TASKS {
+        for _ in 0..tasks {
             let (gate, token) = (gate.clone(), count.token());
             runtime.spawn(async move {
                 let _token = token;
                 assert!(gate.acquire().await.is_err(), "it is closed, never opened");
             });
         }
-        assert_eq!(runtime.metrics().num_alive_tasks(), TASKS);
+        assert_eq!(runtime.metrics().num_alive_tasks(), tasks);
         gate.close();
         runtime.block_on(async {
             while runtime.metrics().num_alive_tasks() > 0 {
                 sleep(Duration::from_millis(1)).await;
             }
         });
-        assert_eq!(count.dropped(), TASKS);
+        assert_eq!(count.dropped(), tasks);
     });
 }
 
@@ -76,12 +78,12 @@ fn five_hundred_workers_all_work() {
 #[test]
 fn many_deadlines_at_one_moment_stall_nobody() {
     child::run("many_deadlines_at_one_moment_stall_nobody", || {
-        const SLEEPS: usize = 300_000;
         let _watchdog = Watchdog::new(LIMIT);
+        let sleeps = large(300_000);
         for runtime in [current_thread(), multi_thread(2)] {
             runtime.block_on(async {
                 let deadline = Instant::now() + Duration::from_millis(500);
-                let tasks: Vec<_> = (0..SLEEPS)
+                let tasks: Vec<_> = (0..sleeps)
                     .map(|_| runtime::spawn(async move { sleep_until(deadline).await }))
                     .collect();
                 for task in tasks {
@@ -115,7 +117,10 @@ fn a_mass_of_cancelled_deadlines_is_forgotten() {
 }
 
 /// How long the chains are.
-const LINKS: usize = 1_000_000;
+fn links() -> usize {
+    large(1_000_000)
+}
+
 /// Too small for a recursion over even a few thousand links.
 const STACK: usize = 128 << 10;
 
@@ -147,10 +152,10 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Spawns `LINKS` tasks, each of which owns the one before and aborts it when it is dropped; returns the last.
+/// Spawns `links()` tasks, each of which owns the one before and aborts it when it is dropped; returns the last.
 fn chain_of_owners(runtime: &Runtime, count: &DropCount) -> AbortOnDrop {
     let mut last = AbortOnDrop(None);
-    for _ in 0..LINKS {
+    for _ in 0..links() {
         let held = (count.token(), last);
         last = AbortOnDrop(Some(runtime.spawn(async move {
             let _held = held;
@@ -168,7 +173,7 @@ fn a_million_tasks_that_own_each_other_are_dropped_on_small_stacks() {
         on_small_stacks(|runtime| {
             let count = DropCount::new();
             drop(chain_of_owners(runtime, &count));
-            runtime.block_on(yield_until(|| count.dropped() == LINKS));
+            runtime.block_on(yield_until(|| count.dropped() == links()));
         });
     });
 }
@@ -188,12 +193,12 @@ fn a_million_tasks_that_own_each_other_are_shut_down_on_small_stacks() {
                 // Without it nobody is left who could abort the first.
                 std::mem::forget(last);
                 drop(runtime);
-                assert_eq!(count.dropped() - before, LINKS);
+                assert_eq!(count.dropped() - before, links());
             }
         };
         let thread = std::thread::Builder::new().stack_size(STACK).spawn(small);
         thread.unwrap().join().unwrap();
-        assert_eq!(count.dropped(), 2 * LINKS);
+        assert_eq!(count.dropped(), 2 * links());
     });
 }
 
@@ -206,7 +211,7 @@ fn a_million_tasks_that_wake_each_other_run_on_small_stacks() {
             // Each ends when the one before has ended: the end of the first wakes the second, and so on.
             let (start, has_started) = oneshot::channel::<()>();
             let mut last = runtime.spawn(async { has_started.await.unwrap() });
-            for _ in 0..LINKS {
+            for _ in 0..links() {
                 last = runtime.spawn(async move { last.await.unwrap() });
             }
             start.send(()).unwrap();
