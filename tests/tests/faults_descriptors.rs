@@ -1,13 +1,16 @@
 //! Too many open files. Each test has a process of its own, whose limit it lowers.
 
+use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use runtime::net::{TcpListener, TcpStream};
 use runtime::runtime::Builder;
-use runtime::time::{sleep, timeout};
+use runtime::time::{self, sleep, timeout};
 use runtime_tests::process::{cpu_time, descriptors, exhaust_descriptors, is_too_many_files};
-use runtime_tests::{LIMIT, Watchdog, child, current_thread, multi_thread};
+use runtime_tests::{LIMIT, Watchdog, child, counting_waker, current_thread, multi_thread};
 use socket2::{Domain, Socket, Type};
 
 const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
@@ -57,6 +60,38 @@ fn accept_says_so_and_recovers() {
                 }
             });
         }
+    });
+}
+
+#[test]
+fn a_closed_socket_ends_the_pause() {
+    child::run("a_closed_socket_ends_the_pause", || {
+        let _watchdog = Watchdog::new(LIMIT);
+        current_thread().block_on(async {
+            let listener = TcpListener::bind(ANY).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let clients = clients(2);
+            connect(&clients[0], address);
+            let (accepted, _) = listener.accept().await.unwrap();
+            let _files = exhaust_descriptors();
+            connect(&clients[1], address);
+            let error = listener.accept().await.unwrap_err();
+            assert!(is_too_many_files(&error), "{error}");
+            // From here on no time passes: nothing but the socket can end the pause.
+            time::pause();
+            let (waker, wakes) = counting_waker();
+            let mut cx = Context::from_waker(&waker);
+            let mut accept = pin!(listener.accept());
+            assert!(accept.as_mut().poll(&mut cx).is_pending());
+            // Another waits by the other way.
+            assert!(listener.poll_accept(&mut cx).is_pending());
+            assert_eq!(wakes.count(), 0);
+            drop(accepted);
+            assert!(wakes.count() >= 1, "the one who waits is told");
+            let Poll::Ready(Ok(_)) = accept.as_mut().poll(&mut cx) else {
+                panic!("there is room for it again");
+            };
+        });
     });
 }
 

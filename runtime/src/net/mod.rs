@@ -31,7 +31,7 @@
 //! - `from_std` refuses a socket in blocking mode with [`InvalidInput`](std::io::ErrorKind::InvalidInput); Tokio panics in
 //!   debug builds and blocks the thread in others.
 //! - When the process has run out of descriptors, `accept` returns that error as Tokio's does, and the *next* `accept` waits
-//!   10 ms before it tries again: a server that merely logs the error does not spin. Connections that were aborted before
+//!   10 ms, or until a socket of this process's runtimes is closed, before it tries again: a server that merely logs the error does not spin. Connections that were aborted before
 //!   they were accepted are skipped.
 //! - [`TcpSocket`] and [`UnixSocket`] convert to and from [`OwnedFd`](std::os::fd::OwnedFd) instead of implementing the
 //!   unsafe `FromRawFd`.

@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use socket2::SockRef;
 use tokio::io::ReadBuf;
 
+use super::backoff::Closing;
 use super::os;
 use crate::io::uninit;
 
@@ -39,6 +40,8 @@ pub struct Socket<E> {
     registration: Registration,
     /// The descriptor, as a type of the standard library.
     io: E,
+    /// Dropped when `io` has been closed.
+    _closing: Closing,
 }
 
 impl<E: AsFd> Socket<E> {
@@ -48,7 +51,11 @@ impl<E: AsFd> Socket<E> {
         let handle = Handle::current();
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registration = Registration::new(io.as_fd(), interest, initially, &handle)?;
-        Ok(Socket { registration, io })
+        Ok(Socket {
+            registration,
+            io,
+            _closing: Closing,
+        })
     }
 
     /// Registers `io`, which comes from the user, after making sure that it does not block.
@@ -64,7 +71,11 @@ impl<E: AsFd> Socket<E> {
         }
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registration = Registration::new(io.as_fd(), interest, unknown(), &handle)?;
-        Ok(Socket { registration, io })
+        Ok(Socket {
+            registration,
+            io,
+            _closing: Closing,
+        })
     }
 
     /// Leaves the reactor and hands the descriptor back.
