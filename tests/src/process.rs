@@ -108,3 +108,25 @@ pub fn exhaust_descriptors() -> Vec<File> {
 pub fn is_too_many_files(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
 }
+
+/// Waits until all other threads of this process are asleep in the kernel.
+pub fn wait_for_others_to_sleep() {
+    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let is_awake = |thread: std::io::Result<std::fs::DirEntry>| {
+        let thread = thread.expect("a thread's folder");
+        // One that ends meanwhile is not awake.
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state is behind the name, which is in parentheses (proc_pid_stat(5)).
+        let is_asleep = stat
+            .rsplit(')')
+            .next()
+            .is_none_or(|rest| rest.starts_with(" S"));
+        thread.file_name() != *own && !stat.is_empty() && !is_asleep
+    };
+    while std::fs::read_dir("/proc/self/task")
+        .expect("our threads")
+        .any(is_awake)
+    {
+        std::thread::yield_now();
+    }
+}

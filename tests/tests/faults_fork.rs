@@ -14,6 +14,7 @@ use runtime::net::{UnixDatagram, UnixStream};
 use runtime::runtime::Runtime;
 use runtime::task::{spawn_blocking, yield_now};
 use runtime::time::sleep;
+use runtime_tests::process::wait_for_others_to_sleep;
 use runtime_tests::{
     DropCount, LIMIT, Watchdog, child, current_thread, multi_thread, panic_text, yield_until,
 };
@@ -228,6 +229,8 @@ fn what_a_child_spawns_and_wakes_on_its_parents_runtime_disturbs_nobody() {
                 let waker = receiver.recv().unwrap();
                 let before = polls.load(Ordering::SeqCst);
                 let count = DropCount::new();
+                // Whoever is still about to end a task holds a lock that the child would wait for.
+                wait_for_others_to_sleep();
                 let said = in_fork(|said| {
                     for _ in 0..100 {
                         let token = count.token();
