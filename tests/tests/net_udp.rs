@@ -1,11 +1,12 @@
 //! UDP: datagrams keep their bounds, connected or not.
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::io::Interest;
+use runtime::io::{Interest, ReadBuf};
 use runtime::net::UdpSocket;
 use runtime::time::timeout;
 use runtime_tests::{on_each, poll_once};
@@ -231,5 +232,58 @@ fn options_and_multicast() {
         assert!(socket.take_error().unwrap().is_none());
         let error = socket.join_multicast_v4(Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED);
         assert!(error.is_err(), "127.0.0.1 is no group");
+    });
+}
+
+#[test]
+fn a_datagram_is_looked_at_and_taken_with_its_sender() {
+    on_each(|| async {
+        let (one, other) = two().await;
+        let sender = one.local_addr().unwrap();
+        // A buffer that has something in it already keeps it.
+        let mut memory = [0; 16];
+        let mut buffer = ReadBuf::new(&mut memory);
+        buffer.put_slice(b"> ");
+        assert!(
+            poll_once(poll_fn(|cx| other.poll_peek_from(cx, &mut buffer)))
+                .await
+                .is_pending()
+        );
+        assert!(
+            poll_once(poll_fn(|cx| other.poll_recv_from(cx, &mut buffer)))
+                .await
+                .is_pending()
+        );
+        let kind = |result: std::io::Result<_>| {
+            result
+                .map(|(n, _): (usize, SocketAddr)| n)
+                .unwrap_err()
+                .kind()
+        };
+        assert_eq!(
+            kind(other.try_recv_buf_from(&mut Vec::with_capacity(8))),
+            ErrorKind::WouldBlock
+        );
+
+        one.send(b"first").await.unwrap();
+        one.send(b"second").await.unwrap();
+        one.send(b"third").await.unwrap();
+        let peeked = poll_fn(|cx| other.poll_peek_from(cx, &mut buffer)).await;
+        assert_eq!(
+            (peeked.unwrap(), buffer.filled()),
+            (sender, &b"> first"[..])
+        );
+        let taken = poll_fn(|cx| other.poll_recv_from(cx, &mut buffer)).await;
+        assert_eq!(
+            (taken.unwrap(), buffer.filled()),
+            (sender, &b"> firstfirst"[..])
+        );
+        let mut bytes = b"> ".to_vec();
+        bytes.reserve(6);
+        assert_eq!(other.recv_buf_from(&mut bytes).await.unwrap(), (6, sender));
+        bytes.reserve(5);
+        other.readable().await.unwrap();
+        assert_eq!(other.try_recv_buf_from(&mut bytes).unwrap(), (5, sender));
+        assert_eq!(bytes, b"> secondthird");
     });
 }

@@ -10,6 +10,7 @@ mod lists;
 mod looks;
 mod origins;
 mod programs;
+mod shown;
 
 use std::cell::Cell;
 use std::collections::VecDeque;

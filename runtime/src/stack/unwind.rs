@@ -201,3 +201,6 @@ impl Frame {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

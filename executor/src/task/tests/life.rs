@@ -302,3 +302,22 @@ fn threads_wake_abort_join_and_shut_down_at_once() {
         queue.shutdown();
     }
 }
+
+#[test]
+fn a_job_that_waits_all_the_same_is_cancelled_when_it_is_woken() {
+    let task =
+        raw::RawTask::allocate::<_, home::Unlisted>(pending::<()>(), Meta::new(Location::caller()));
+    // SAFETY: the cell is new; one of its two references is the handle's (T1), the types are those of the future (T6).
+    let handle = unsafe { JoinHandle::<()>::from_raw(task) };
+    // SAFETY: the cell is new and scheduled, so the runnable exists and is ours (T3).
+    let runnable = unsafe { Runnable::from_raw(task) };
+    assert_eq!(runnable.run(), Polled::Pending);
+    let woken =
+        quietly(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.abort())));
+    assert_eq!(
+        woken.is_err(),
+        cfg!(debug_assertions),
+        "there are no such jobs"
+    );
+    assert!(now(handle).expect_err("it never ended").is_cancelled());
+}
