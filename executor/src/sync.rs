@@ -155,6 +155,9 @@ pub(crate) mod bug {
     /// Only those slots are told of the shutdown that have been served.
     pub(crate) const SHUTDOWN_FRESH_SLOT_MISSED: Bug =
         Bug::composed("shutdown_fresh_slot_missed", "root_leaves_slot_vs_shutdown");
+    /// The last thread does not look into the injector for what late wakers have pushed.
+    pub(crate) const SHUTDOWN_INJECTOR_KEPT: Bug =
+        Bug::composed("shutdown_injector_kept", "wake_vs_shutdown");
     /// The last member to leave leaves the end of the shutdown to those who do not wait for it any more.
     pub(crate) const SHUTDOWN_ORPHANED: Bug =
         Bug::composed("shutdown_orphaned", "shutdown_timeout_vs_last_member");

@@ -66,7 +66,7 @@ fn blocks_until_other_ran(executor: &Executor) -> impl Future<Output = ()> + use
 /// What a worker leaves when it blocks in place is for the other worker, which is about to park: a spare cannot be had.
 #[test]
 fn step_aside_vs_other_parks() {
-    explore(20, || {
+    explore(22, || {
         let executor = Executor::start(refusing(2, 3));
         let task = executor.spawn(blocks_until_other_ran(&executor));
         wait(task).expect("no panic");

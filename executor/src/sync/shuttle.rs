@@ -3,7 +3,8 @@
 //!
 //! Shuttle's own primitives would do, but cost several times as much: they keep vector clocks, and look things up in maps. A schedule of a composed
 //! executor has some hundred steps, so that is what bounds how many schedules can be run. From shuttle we take the coroutines, the schedulers, and
-//! blocking (`park` and `unpark`, each in a loop over a flag of ours, so that a token too many does no harm).
+//! the waker of a coroutine to block it (in a loop over a flag of ours, so that a wake too many does no harm). Not its `park`: that counts as a
+//! yield, and takes the priority away from whoever has blocked, so that schedules by priorities would hardly ever hold a thread back while others block.
 //!
 //! - **A step** goes up to just before the next operation on an atomic, a lock or a thread. `Relaxed` operations begin no step: by the rules of
 //!   this crate they are counters, hints, or under a lock. The queues of `crossbeam_deque` and the counts of `Arc` are real ones, opaque to shuttle, which is sound as
@@ -216,10 +217,12 @@ macro_rules! local_of_coroutine {
 
 /// Threads of the scenario.
 pub(crate) mod thread {
-    use super::{PATIENCE, RUNNING, inside, switch};
+    use super::{PATIENCE, RUNNING, inside, of, step, switch};
+    use std::future::poll_fn;
     use std::io;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::sync::{Arc, Mutex};
+    use std::task::{Poll, Waker};
     use std::time::Duration;
 
     pub(crate) use shuttle::thread::ThreadId;
@@ -230,34 +233,38 @@ pub(crate) mod thread {
     /// A coroutine.
     #[derive(Debug, Clone)]
     pub(crate) struct Thread {
-        thread: shuttle::thread::Thread,
+        id: ThreadId,
         token: Arc<AtomicBool>,
+        /// Wakes it from [`block`].
+        waker: Arc<Mutex<Option<Waker>>>,
     }
 
     impl Thread {
         /// The one that runs.
         pub(super) fn new() -> Thread {
             Thread {
-                thread: shuttle::thread::current(),
+                id: shuttle::thread::current().id(),
                 token: Arc::default(),
+                waker: Arc::default(),
             }
         }
 
         pub(crate) fn id(&self) -> ThreadId {
-            self.thread.id()
+            self.id
         }
 
         pub(crate) fn unpark(&self) {
-            switch(|| {
-                // Before the token: that is where shuttle lets others run.
-                self.thread.unpark();
-            });
+            step();
             self.token.store(true, Relaxed);
+            self.rouse();
         }
 
-        /// Ends a wait of the seam's own.
+        /// Ends [`block`], if the thread is in it.
         pub(super) fn rouse(&self) {
-            switch(|| self.thread.unpark());
+            let waker = of(&self.waker).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 
@@ -265,9 +272,18 @@ pub(crate) mod thread {
         RUNNING.with_borrow(|local| local.as_ref().expect("inside a coroutine").thread.clone())
     }
 
-    /// Waits for a token of shuttle's.
+    /// Waits until roused, or for no reason. A step ends here, so whoever is to rouse this thread must know it before.
     pub(super) fn block() {
-        switch(shuttle::thread::park);
+        let thread = current();
+        let mut is_over = false;
+        let wait = poll_fn(|cx| {
+            if std::mem::replace(&mut is_over, true) {
+                return Poll::Ready(());
+            }
+            *of(&thread.waker) = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        switch(|| shuttle::future::block_on(wait));
     }
 
     pub(crate) fn park() {
