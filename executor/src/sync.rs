@@ -9,6 +9,9 @@
 #[cfg(rt_shuttle)]
 mod shuttle;
 
+#[cfg(any(rt_loom, rt_shuttle))]
+use std::sync::LazyLock;
+
 #[cfg(rt_shuttle)]
 pub(crate) use self::shuttle::*;
 #[cfg(rt_loom)]
@@ -180,6 +183,30 @@ pub(crate) mod bug {
     pub(crate) const POOL_HELP_CLOSED: Bug = Bug::named("pool_help_closed", "shutdown_vs_submit");
 }
 
+/// A planted bug: there if the environment says `RT_BUG=name`.
+#[cfg(any(rt_loom, rt_shuttle))]
+#[derive(Clone, Copy)]
+pub(crate) struct Bug(&'static str);
+
+#[cfg(any(rt_loom, rt_shuttle))]
+impl Bug {
+    /// A bug that `RT_BUG` knows by `name`, and which the model `caught_by` must find.
+    pub(crate) const fn named(name: &'static str, _caught_by: &str) -> Bug {
+        Bug(name)
+    }
+
+    /// A bug that only the composed executor shows, and which the scenario `caught_by` must find.
+    pub(crate) const fn composed(name: &'static str, _caught_by: &str) -> Bug {
+        Bug(name)
+    }
+
+    /// Whether the code is to be wrong in this way.
+    pub(crate) fn is_on(self) -> bool {
+        static CHOSEN: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("RT_BUG").ok());
+        CHOSEN.as_deref() == Some(self.0)
+    }
+}
+
 /// The real primitives.
 #[cfg(not(any(rt_loom, rt_shuttle)))]
 mod real {
@@ -303,29 +330,6 @@ mod modelled {
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
-
-    /// A planted bug: there if the environment says `RT_BUG=name`.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Bug(&'static str);
-
-    impl Bug {
-        /// A bug that `RT_BUG` knows by `name`, and which the model `caught_by` must find.
-        pub(crate) const fn named(name: &'static str, _caught_by: &str) -> Bug {
-            Bug(name)
-        }
-
-        /// A bug of the composed executor, which no model shows.
-        pub(crate) const fn composed(name: &'static str, _caught_by: &str) -> Bug {
-            Bug(name)
-        }
-
-        /// Whether the code is to be wrong in this way.
-        pub(crate) fn is_on(self) -> bool {
-            static CHOSEN: std::sync::LazyLock<Option<String>> =
-                std::sync::LazyLock::new(|| std::env::var("RT_BUG").ok());
-            CHOSEN.as_deref() == Some(self.0)
-        }
-    }
 
     /// Models that need a queue have one of their own.
     pub(crate) use crossbeam_deque as deque;

@@ -46,28 +46,6 @@ pub(crate) fn cores() -> usize {
     2
 }
 
-/// A planted bug: there if the environment says `RT_BUG=name`.
-#[derive(Clone, Copy)]
-pub(crate) struct Bug(&'static str);
-
-impl Bug {
-    /// A bug that `RT_BUG` knows by `name`.
-    pub(crate) const fn named(name: &'static str, _caught_by: &str) -> Bug {
-        Bug(name)
-    }
-
-    /// A bug that `RT_BUG` knows by `name`, and which the scenario `caught_by` must find.
-    pub(crate) const fn composed(name: &'static str, _caught_by: &str) -> Bug {
-        Bug(name)
-    }
-
-    /// Whether the code is to be wrong in this way.
-    pub(crate) fn is_on(self) -> bool {
-        static CHOSEN: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("RT_BUG").ok());
-        CHOSEN.as_deref() == Some(self.0)
-    }
-}
-
 // ---------------------------------------------------------------- coroutines
 
 /// What belongs to one coroutine.
