@@ -24,7 +24,9 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// Where the coarse clock was then, or a little earlier.
 static COARSE_START: LazyLock<Duration> = LazyLock::new(|| {
     let start = *START;
-    coarse() - start.elapsed()
+    // The later the second look comes, the earlier the answer: one of three that were not held up.
+    let [one, two, three] = [(); 3].map(|()| coarse() - start.elapsed());
+    one.max(two).max(three)
 });
 
 /// The time of the system's last tick, which is 1 to 10 ms ago. Reading it takes a fifth of the time that the exact one takes, and every task that
