@@ -465,3 +465,6 @@ impl fmt::Debug for Snapshot {
             .finish()
     }
 }
+
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
+mod tests;
