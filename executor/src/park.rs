@@ -64,10 +64,8 @@ pub trait Park: Send + Sync + fmt::Debug + 'static {
     /// Says that a slot became active after sleeping: whoever watches over stuck slots must be awake.
     fn activated(&self) {}
 
-    /// Says that the calling thread serves `slot` no longer.
-    fn retire(&self, slot: usize) {
-        let _ = slot;
-    }
+    /// Says that the calling thread serves this slot no longer.
+    fn retire(&self, _slot: usize) {}
 
     /// Says that a guest's last dispatch woke tasks that others have to run, so that it should not be the one who waits for
     /// events.

@@ -10,7 +10,7 @@ fn a_token_left_before_prevents_the_sleep() {
         assert_eq!(parker.unpark(), Unparked::Done);
     }
     // Would hang without the token.
-    parker.sleep(None);
+    assert!(parker.sleep(None));
     assert!(parker.begin(Sleep::Futex), "there was only one");
     assert!(!parker.finish());
 }
@@ -21,7 +21,7 @@ fn a_sleep_ends_with_its_timeout() {
     parker.adopt();
     let timeout = Duration::from_millis(2);
     let start = now();
-    parker.sleep(Some(timeout));
+    assert!(!parker.sleep(Some(timeout)));
     assert!(now().duration_since(start) >= timeout);
     assert!(parker.begin(Sleep::Futex), "a timeout leaves no token");
 }
@@ -33,7 +33,7 @@ fn a_timeout_beyond_the_clock_is_none() {
         let parker = Arc::clone(&parker);
         std::thread::spawn(move || {
             parker.adopt();
-            parker.sleep(Some(Duration::MAX));
+            assert!(parker.sleep(Some(Duration::MAX)));
         })
     };
     let _ = parker.unpark();
@@ -48,6 +48,37 @@ fn a_thread_in_the_driver_is_to_be_interrupted_once() {
     assert_eq!(parker.unpark(), Unparked::Done, "it is on its way");
     assert!(parker.finish());
     assert!(!parker.finish());
+}
+
+#[test]
+fn a_parker_tells_whether_and_where_its_thread_sleeps() {
+    let parker = Parker::new();
+    let shows = |state: &str, is_asleep| {
+        assert_eq!(format!("{parker:?}"), format!("Parker({state:?})"));
+        assert_eq!(parker.is_asleep(), is_asleep, "{state}");
+    };
+    shows("awake", false);
+    assert_eq!(parker.unpark(), Unparked::Done);
+    shows("notified", false);
+    assert!(!parker.begin(Sleep::Driver), "it takes the token");
+    shows("awake", false);
+    assert!(parker.begin(Sleep::Driver));
+    shows("asleep in the driver", true);
+    assert!(!parker.finish());
+    assert!(parker.begin(Sleep::Futex));
+    shows("asleep", true);
+}
+
+#[test]
+fn without_io_there_is_nothing_but_sleep() {
+    let park = ThreadPark::new(2);
+    park.adopt(1);
+    assert_eq!(park.look(1), Gathered::Nothing);
+    assert_eq!(park.dispatch(1), 0);
+    assert_eq!(park.in_driver(), usize::MAX, "nobody waits for events");
+    park.unpark(1);
+    assert_eq!(park.park(1), Gathered::Nothing, "the token ends it");
+    park.retire(1);
 }
 
 #[test]
