@@ -83,9 +83,11 @@ fn who_leaves_learns_whether_it_was_chosen() {
     let idle = Idle::new(2);
     let _ = idle.park(0, false);
     let _ = idle.park(1, false);
+    assert_eq!(idle.parked(), 2);
     assert_eq!(idle.choose(|| NOBODY), Some(1));
     assert!(!idle.is_parked(1));
     assert_eq!(idle.leave(1), Left::Chosen);
+    assert_eq!(idle.parked(), 1);
     assert!(idle.is_parked(0));
     assert_eq!(idle.leave(0), Left::ByItself);
     assert_eq!(idle.parked(), 0);
