@@ -41,7 +41,7 @@
 //!
 //! The models are in `source/loom.rs`. Wake-ups: `register_against_event`, `replaced_waker_against_event`, `two_waiters_and_an_event`,
 //! `cancelled_waiter_against_event`, `cancelled_waiter_leaves_no_waker`; readiness: `clear_against_event`, `two_clears_against_event`,
-//! `operation_against_data_and_event`; the slot: `late_event_against_reuse`, and, for `slab.rs`, `close_against_register`, `close_against_wait_and_event`.
+//! `operation_against_data_and_event`, `readiness_publishes_what_came_before`; the slot: `late_event_against_reuse`, and, for `slab.rs`, `close_against_register`, `close_against_wait_and_event`.
 
 mod state;
 

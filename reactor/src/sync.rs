@@ -107,6 +107,16 @@ pub(crate) mod bug {
     /// An event that was overtaken by reuse of the slot takes the next registration's wakers.
     pub(crate) const TAKE_IGNORES_GENERATION: Bug =
         Bug::named("source_take_ignores_generation", "late_event_against_reuse");
+    /// Readiness is marked without publishing what came before it.
+    pub(crate) const MARKED_RELAXED: Bug = Bug::named(
+        "source_marked_relaxed",
+        "readiness_publishes_what_came_before",
+    );
+    /// Readiness is read without acquiring what came before it.
+    pub(crate) const READ_RELAXED: Bug = Bug::named(
+        "source_read_relaxed",
+        "readiness_publishes_what_came_before",
+    );
     /// An event takes the wakers before it marks the source.
     pub(crate) const TAKE_BEFORE_MARK: Bug =
         Bug::named("source_take_before_mark", "register_against_event");

@@ -9,7 +9,7 @@ use std::{
     task::{Wake, Waker},
 };
 
-use ::loom::{sync::atomic::AtomicBool, thread};
+use ::loom::{cell::UnsafeCell, sync::atomic::AtomicBool, thread};
 
 use super::*;
 use crate::sync::{bounded_model, model};
@@ -89,6 +89,27 @@ fn register_against_event() {
         other.join().expect("no panic");
         assert!(is_ready || wakes(&count) == 1, "lost wake-up");
         assert!(source.load().ready().is_readable());
+    });
+}
+
+#[test]
+fn readiness_publishes_what_came_before() {
+    model(|| {
+        let (slab, source, token) = registered(Ready::EMPTY);
+        // Plain memory that the other end of a pipe within this process has filled, say.
+        let data = Arc::new(UnsafeCell::new(()));
+        let (events, filled) = (Arc::clone(&slab), Arc::clone(&data));
+        let other = thread::spawn(move || {
+            filled.with_mut(|_| ());
+            event(&events, token, Ready::READABLE);
+        });
+        // Until it is ready: of a load that comes too soon loom explores no other order, for the mark loads first, too.
+        while !source.load().ends(Direction::Read.mask()) {
+            thread::yield_now();
+        }
+        // loom sees a race if what was done before is not ordered by the word.
+        data.with(|_| ());
+        other.join().expect("no panic");
     });
 }
 

@@ -8,7 +8,7 @@
 //!
 //! Each transition is one read-modify-write, so an event that comes late finds another generation and changes nothing.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::{
     Ready,
@@ -71,9 +71,14 @@ impl State {
 
     /// Reads the word.
     pub(crate) fn load(&self) -> Snapshot {
-        // Ordering: Acquire pairs with the Release in `mark` and `expel`: who sees the readiness also sees what the
-        // thread that found it had done before.
-        Snapshot(self.0.load(Acquire))
+        let order = if bug::READ_RELAXED.is_on() {
+            Relaxed
+        } else {
+            // Ordering: Acquire pairs with the Release in `mark` and `expel`: who sees the readiness also sees what the
+            // thread that found it had done before.
+            Acquire
+        };
+        Snapshot(self.0.load(order))
     }
 
     /// Begins a registration with the given readiness, and returns its generation. The slot must be free.
@@ -123,9 +128,16 @@ impl State {
             let Some(new) = next(word) else {
                 return (Snapshot(word), false);
             };
-            // Ordering: Release pairs with the Acquire in `load`; Acquire makes what earlier marks published visible
-            // to whoever is shown this word next. A failure publishes nothing and reads again.
-            match self.0.compare_exchange_weak(word, new, AcqRel, Relaxed) {
+            let order = if bug::MARKED_RELAXED.is_on() {
+                Relaxed
+            } else {
+                // Ordering: Release pairs with the Acquire in `load`. A thread that changes the word acts on what it tests by this
+                // exchange alone, and what earlier marks published stays published behind it (a release sequence), so it
+                // need acquire nothing.
+                Release
+            };
+            // Relaxed: a failure publishes nothing and reads again.
+            match self.0.compare_exchange_weak(word, new, order, Relaxed) {
                 Ok(_) => return (Snapshot(word), true),
                 Err(changed) => word = changed,
             }
