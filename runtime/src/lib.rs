@@ -63,6 +63,9 @@
 #![deny(unsafe_code)]
 
 mod builder;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod concurrent;
 mod driver;
 pub mod io;
 pub mod metrics;
@@ -95,6 +98,3 @@ pub use task::spawn;
 
 #[cfg(feature = "macros")]
 pub use macros::{main, test};
-/// Waits for several futures at once; see their documentation in Tokio, where they come from.
-#[cfg(feature = "macros")]
-pub use tokio::{join, pin, select, try_join};
