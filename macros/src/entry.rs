@@ -124,12 +124,9 @@ impl Function {
     fn parse(entry: Entry, item: &[TokenTree]) -> Result<Function, Error> {
         let (mut attributes, item) = attributes(item);
         let start = visibility(item);
-        // The words between the visibility and `fn`, among them the ABI behind `extern`.
+        // The words between the visibility and `fn`, and the ABI behind `extern`.
         let is_qualifier = |token: &TokenTree| match token {
-            TokenTree::Ident(ident) => matches!(
-                ident.to_string().as_str(),
-                "async" | "const" | "unsafe" | "safe" | "extern" | "default"
-            ),
+            TokenTree::Ident(_) => !is_word(Some(token), "fn"),
             TokenTree::Literal(_) => true,
             _ => false,
         };

@@ -27,7 +27,7 @@ impl<const N: usize> Counter<N> {
 }
 
 #[runtime::main(worker_threads = Vec::<(u8, u8)>::with_capacity(1).len() + 1, name = "a, b",)]
-async unsafe extern "C" fn foreign() -> usize {
+async extern "C" fn foreign() -> usize {
     7
 }
 
@@ -64,8 +64,7 @@ as_item! {
 fn main() {
     let counted = Counter::<2>.count::<_, 3>("four", |text| Ok(text.len()));
     assert_eq!(counted.unwrap()[1][&4](1), 6);
-    // SAFETY: nothing of it is unsafe.
-    assert_eq!(unsafe { foreign() }, 7);
+    assert_eq!(foreign(), 7);
     assert_eq!(double(2), 4);
     nothing();
     assert_eq!(item(), "item");
