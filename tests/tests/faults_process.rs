@@ -10,7 +10,9 @@ use runtime::runtime::Builder;
 use runtime::signal::unix::{SignalKind, signal};
 use runtime::time::{MissedTickBehavior, interval, sleep, sleep_until};
 use runtime_tests::process::context_switches;
-use runtime_tests::{LIMIT, Watchdog, child, current_thread, multi_thread, poll_once, yield_until};
+use runtime_tests::{
+    LIMIT, Watchdog, child, current_thread, large, multi_thread, poll_once, yield_until,
+};
 use rustix::process::{Signal, getpid, kill_process};
 
 #[test]
@@ -71,17 +73,17 @@ fn a_process_that_was_stopped_goes_on() {
 fn deadlines_that_passed_while_it_was_stopped_fire_once_and_in_order() {
     let name = "deadlines_that_passed_while_it_was_stopped_fire_once_and_in_order";
     let body = || {
-        const SLEEPS: u64 = 20_000;
+        let sleeps = large(20_000) as u64;
         let _watchdog = Watchdog::new(LIMIT);
         let runtime = current_thread();
         let registered = Arc::new(AtomicUsize::new(0));
         let order = runtime.block_on(async {
             let (fires, mut fired) = runtime::sync::mpsc::unbounded_channel();
             let first = runtime::time::Instant::now() + Duration::from_millis(600);
-            for number in 0..SLEEPS {
+            for number in 0..sleeps {
                 let (fires, registered) = (fires.clone(), registered.clone());
                 // Not in the order in which they are registered.
-                let number = number * 7919 % SLEEPS;
+                let number = number * 7919 % sleeps;
                 runtime::spawn(async move {
                     let mut sleep =
                         Box::pin(sleep_until(first + Duration::from_micros(number * 20)));
@@ -95,7 +97,7 @@ fn deadlines_that_passed_while_it_was_stopped_fire_once_and_in_order() {
                 });
             }
             drop(fires);
-            yield_until(|| registered.load(Ordering::SeqCst) == SLEEPS as usize).await;
+            yield_until(|| registered.load(Ordering::SeqCst) == sleeps as usize).await;
             child::say("ready");
             let mut order = Vec::new();
             while let Some(number) = fired.recv().await {
@@ -103,7 +105,7 @@ fn deadlines_that_passed_while_it_was_stopped_fire_once_and_in_order() {
             }
             order
         });
-        assert_eq!(order.len(), SLEEPS as usize, "each fires once");
+        assert_eq!(order.len(), sleeps as usize, "each fires once");
         // A tick of the wheel is less than one of these steps.
         let at = order.windows(2).position(|pair| pair[0] > pair[1]);
         assert!(
