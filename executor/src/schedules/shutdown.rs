@@ -1,4 +1,4 @@
-//! Races with the shutdown (`scheduler.rs`, whose steps are meant by "step").
+//! Races with the shutdown (`scheduler/shutdown.rs`, whose steps are meant by "step").
 
 use super::*;
 use crate::block_in_place;
