@@ -16,6 +16,7 @@ use crate::sync::{
     AtomicU64, Condvar, Mutex, MutexGuard, Ordering, bug, cores, now, spin_until, thread,
 };
 use crate::task::{self, JoinHandle, Meta, Reason, Runnable, contain};
+use crate::threads::ThreadMain;
 use crew::{Crew, Help, SHORT, Seat};
 
 mod crew;
@@ -296,7 +297,8 @@ impl Shared {
             builder = builder.stack_size(size);
         }
         let shared = self.clone();
-        let Ok(handle) = builder.spawn(move || shared.run(number)) else {
+        let main: ThreadMain = Box::new(move || shared.run(number));
+        let Ok(handle) = builder.spawn(main) else {
             self.could_not_start();
             return;
         };

@@ -5,6 +5,8 @@
 //!
 //! *Which thread polls it* is found by comparing the task's word with what the slots and the lane's seats publish (if one alone does), and *since when* is what the watchman
 //! has seen; so a poll shorter than its period has no beginning that is known.
+//!
+//! Everything here is `#[inline]`, so that programs that call it compile it, and not everybody with the crate.
 
 use crate::context;
 use crate::report::Spot;
@@ -55,6 +57,7 @@ pub enum TaskState {
 
 impl Handle {
     /// Copies what is known of each live task, in no particular order.
+    #[inline]
     pub fn tasks(&self) -> Vec<TaskInfo> {
         let shared = self.shared();
         let now = Instant::now();
@@ -69,6 +72,7 @@ impl Handle {
 
 impl Shared {
     /// What every thread publishes as being polled.
+    #[inline]
     fn polled_places(&self) -> Vec<(Place, Spot)> {
         let slots = (0..self.slots.used()).map(|slot| {
             // Relaxed: a snapshot of what changes all the time.
@@ -85,6 +89,7 @@ impl Shared {
         slots.chain(seats).collect()
     }
 
+    #[inline]
     fn describe(&self, task: task::TaskInfo, polled: &[(Place, Spot)], now: Instant) -> TaskInfo {
         let state = match task.phase {
             Phase::Idle => TaskState::Waiting,
@@ -112,6 +117,7 @@ impl Shared {
     }
 
     /// Where a task is polled, if that can be told: a thread that has just polled it still publishes its word.
+    #[inline]
     fn spot_of(&self, task: &task::TaskInfo, polled: &[(Place, Spot)]) -> Option<Spot> {
         let is_this = |(place, _): &&(Place, Spot)| place.is_same(Place(task.word));
         let mut spots = polled.iter().filter(is_this).map(|&(_, spot)| spot);
@@ -126,6 +132,7 @@ impl Shared {
         own.filter(|_| is_here)
     }
 
+    #[inline]
     fn stillness(&self, spot: Spot) -> &Stillness {
         match spot {
             Spot::Slot(slot) => &self.slots.get(slot).stillness,

@@ -14,6 +14,7 @@
 use crate::scheduler::Shared;
 use crate::sync::{Condvar, Mutex, os_thread, thread_local};
 use crate::task::{Id, Runnable, contain};
+use crate::threads::ThreadMain;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -459,7 +460,7 @@ impl Reporter {
         }));
         let outbox = Arc::clone(&sender.0);
         let config = self.config.clone();
-        let make = move || {
+        let main: ThreadMain = Box::new(move || {
             while let Some((mut poll, still)) = outbox.next() {
                 let _ = contain(|| {
                     if let (Some(stack), Some(still)) = (config.stack, still) {
@@ -469,10 +470,10 @@ impl Reporter {
                     (config.report)(&poll);
                 });
             }
-        };
+        });
         let started = os_thread::Builder::new()
             .name("runtime-report".into())
-            .spawn(make);
+            .spawn(main);
         started.ok().map(|_| sender)
     }
 }

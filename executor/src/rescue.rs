@@ -12,6 +12,7 @@ use crate::scheduler::{Flavor, Handle, Shared, call_hook};
 use crate::slots::Seat;
 use crate::sync::{Ordering, now, os_thread};
 use crate::task::{Place, Polled, Reason, Runnable, contain};
+use crate::threads::ThreadMain;
 use crate::worker::{self, HOG, ONE_SHORT, POLLED, SAMPLE_INTERVAL, SHORT_POLLS, STAMPED};
 use std::io;
 use std::sync::Arc;
@@ -267,9 +268,8 @@ impl Shared {
             builder = builder.stack_size(stack_size);
         }
         let shared = Arc::clone(self);
-        let started = self
-            .threads
-            .start(builder, move || shared.member_main(body));
+        let main: ThreadMain = Box::new(move || shared.member_main(body));
+        let started = self.threads.start(builder, main);
         started.inspect_err(|_| {
             // Who waited for the members may have given up meanwhile: then the last one finishes, and that may be us.
             self.threads.join();

@@ -28,6 +28,9 @@ pub(crate) struct Threads {
     gone: Condvar,
 }
 
+/// What a thread runs. It is one type for all, so that std's code to start a thread is compiled once.
+pub(crate) type ThreadMain = Box<dyn FnOnce() + Send>;
+
 struct State {
     /// Threads that serve a slot or may do so again, and those of the hog lane; those that are being started, too.
     members: usize,

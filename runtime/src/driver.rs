@@ -558,7 +558,7 @@ impl Watchman {
     }
 
     /// Wakes `wakers` with one notification for all of them.
-    fn wake_all(&self, wakers: impl IntoIterator<Item = Waker>) {
+    fn wake_all(&self, wakers: Vec<Waker>) {
         let wake = || {
             for waker in wakers {
                 // As in `Driver::wake_batch`.
@@ -601,7 +601,7 @@ impl Watch for Watchman {
             {
                 let wakers = std::mem::take(&mut batch.wakers);
                 drop(batch);
-                self.wake_all(wakers);
+                self.wake_all(wakers.into());
             }
         }
         let mut deadline: Option<Instant> = None;

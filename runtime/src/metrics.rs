@@ -77,6 +77,7 @@ pub struct RuntimeMetrics {
 }
 
 impl RuntimeMetrics {
+    #[inline]
     pub(crate) fn new(
         executor: executor::Metrics,
         reactor: reactor::Metrics,

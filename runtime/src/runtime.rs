@@ -176,6 +176,7 @@ impl Runtime {
     }
 
     /// Returns a copy of the counters of what the runtime has done and is doing; see [`Handle::metrics`].
+    #[inline]
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
     }
@@ -263,6 +264,7 @@ impl Handle {
     /// # assert_eq!(runtime::Handle::current().tasks().len(), 1);
     /// # });
     /// ```
+    #[inline]
     pub fn tasks(&self) -> TaskList {
         TaskList::new(self.executor.tasks())
     }
@@ -357,6 +359,7 @@ impl Handle {
     /// assert_eq!(metrics.num_alive_tasks(), 0);
     /// # });
     /// ```
+    #[inline]
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(
             self.executor.metrics(),

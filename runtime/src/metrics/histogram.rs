@@ -1,4 +1,6 @@
 //! A histogram as users see it.
+//!
+//! What prints is `#[inline]`, so that programs that call it compile it, and not everybody with the crate.
 
 use std::fmt;
 use std::time::Duration;
@@ -63,6 +65,7 @@ impl Histogram {
     ///
     /// It is the upper bound of the bucket in which that duration lies: [`Duration::MAX`] for what is above all bounds.
     /// `None` if there are no durations. Parts below 0 count as 0, above 1 as 1.
+    #[inline]
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let count = self.count();
         if count == 0 {
@@ -87,6 +90,7 @@ impl Histogram {
 
     /// The bounds from the first in steps of a factor of two, and how many durations are not above each; the last bound
     /// is [`Duration::MAX`].
+    #[inline]
     pub(super) fn octaves(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let mut wanted = self.buckets.first().map_or(Duration::ZERO, |first| first.0);
         let mut seen = 0;
@@ -105,6 +109,7 @@ impl Histogram {
 }
 
 impl fmt::Debug for Histogram {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Histogram")
             .field("count", &self.count())
@@ -116,6 +121,7 @@ impl fmt::Debug for Histogram {
 }
 
 impl fmt::Display for Histogram {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some(mean), Some(median), Some(p99), Some(p999)) = (
             self.mean(),

@@ -3,6 +3,8 @@
 //! Names end in their unit, counters in `_total`. Histograms are given by octaves, 31 buckets instead of 242: who wants
 //! more asks [`Histogram::quantile`]. What the format asks for and this text has not: time stamps (the scraper knows
 //! better) and labels of the user's own (add them where the metrics are scraped).
+//!
+//! What prints is `#[inline]`, so that programs that call it compile it, and not everybody with the crate.
 
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
@@ -31,6 +33,7 @@ struct Writer<'a, 'f> {
 
 impl Writer<'_, '_> {
     /// Begins a family.
+    #[inline]
     fn family(&mut self, name: &str, kind: Kind, help: &str) -> fmt::Result {
         let kind = match kind {
             Kind::Counter => "counter",
@@ -41,20 +44,24 @@ impl Writer<'_, '_> {
     }
 
     /// A family with one sample.
+    #[inline]
     fn one(&mut self, name: &str, kind: Kind, help: &str, value: impl Display) -> fmt::Result {
         self.family(name, kind, help)?;
         writeln!(self.f, "{name} {value}")
     }
 
+    #[inline]
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.one(name, Kind::Counter, help, value)
     }
 
+    #[inline]
     fn gauge(&mut self, name: &str, help: &str, value: usize) -> fmt::Result {
         self.one(name, Kind::Gauge, help, value)
     }
 
     /// A family with one sample for each value of a label.
+    #[inline]
     fn labelled<L: Display, V: Display>(
         &mut self,
         name: &str,
@@ -72,6 +79,7 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
+    #[inline]
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) -> fmt::Result {
         self.family(name, Kind::Histogram, help)?;
         for (bound, count) in histogram.octaves() {
@@ -91,6 +99,7 @@ impl Writer<'_, '_> {
 struct Escaped<'a, 'f>(&'a mut fmt::Formatter<'f>);
 
 impl Write for Escaped<'_, '_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for char in text.chars() {
             match char {
@@ -105,6 +114,7 @@ impl Write for Escaped<'_, '_> {
 }
 
 impl Display for Text<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let metrics = self.0;
         let to = &mut Writer { f };
@@ -117,6 +127,7 @@ impl Display for Text<'_> {
     }
 }
 
+#[inline]
 fn workers(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     to.gauge(
         "runtime_workers",
@@ -206,6 +217,7 @@ fn workers(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     )
 }
 
+#[inline]
 fn tasks(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     let tasks = metrics.tasks();
     to.gauge(
@@ -255,6 +267,7 @@ fn tasks(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     )
 }
 
+#[inline]
 fn rescue(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     let rescue = metrics.rescue();
     to.counter(
@@ -314,6 +327,7 @@ fn rescue(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     )
 }
 
+#[inline]
 fn reactor(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     let reactor = metrics.reactor();
     to.labelled(
@@ -348,6 +362,7 @@ fn reactor(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     )
 }
 
+#[inline]
 fn timers(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     let timers = metrics.timers();
     to.counter(
@@ -377,6 +392,7 @@ fn timers(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     )
 }
 
+#[inline]
 fn blocking(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     let blocking = metrics.blocking();
     to.gauge(

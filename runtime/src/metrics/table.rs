@@ -1,4 +1,6 @@
 //! The metrics as a table for people: a row a worker, then a line a group.
+//!
+//! What prints is `#[inline]`, so that programs that call it compile it, and not everybody with the crate.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,6 +8,7 @@ use std::time::Duration;
 use super::{RuntimeMetrics, WorkerMetrics};
 
 impl fmt::Display for RuntimeMetrics {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         workers(f, self.workers())?;
         let tasks = self.tasks();
@@ -83,6 +86,7 @@ const HEAD: [&str; 9] = [
 ];
 
 /// Writes the rows for the workers, in columns.
+#[inline]
 fn workers(f: &mut fmt::Formatter<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
     let row = |worker: &WorkerMetrics| {
         [
@@ -119,6 +123,7 @@ fn workers(f: &mut fmt::Formatter<'_>, workers: &[WorkerMetrics]) -> fmt::Result
 }
 
 /// A duration in one unit, with two or three digits: "450 ns", "1.2 µs", "41 ms", "7.5 h".
+#[inline]
 pub(super) fn short(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos < 1_000 {

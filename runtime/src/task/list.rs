@@ -1,4 +1,6 @@
 //! The list of live tasks.
+//!
+//! What makes and prints it is `#[inline]`, so that programs that call it compile it, and not everybody with the crate.
 
 use executor::task::Id;
 use std::fmt;
@@ -106,6 +108,7 @@ impl TaskInfo {
     }
 
     /// The cells of its row.
+    #[inline]
     fn row(&self) -> [String; 7] {
         let state = match self.state() {
             TaskState::Waiting => "waiting".into(),
@@ -148,6 +151,7 @@ impl TaskInfo {
     }
 
     /// Running first, then scheduled, then waiting; each by id.
+    #[inline]
     fn rank(&self) -> (u8, Id) {
         let state = match self.0.state {
             executor::TaskState::Running { .. } => 0,
@@ -159,6 +163,7 @@ impl TaskInfo {
 }
 
 impl TaskList {
+    #[inline]
     pub(crate) fn new(tasks: Vec<executor::TaskInfo>) -> TaskList {
         let mut tasks: Vec<TaskInfo> = tasks.into_iter().map(TaskInfo).collect();
         tasks.sort_by_key(TaskInfo::rank);
@@ -200,6 +205,7 @@ impl<'a> IntoIterator for &'a TaskList {
 }
 
 impl fmt::Display for TaskList {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["id", "state", "age", "polls", "busy", "name", "spawned at"].map(String::from);
         let rows: Vec<_> = std::iter::once(head)
@@ -228,6 +234,7 @@ impl fmt::Display for TaskList {
 }
 
 /// A duration in one unit, with at most three digits: "850 µs", "12 ms", "3.4 s", "51 min", "7.2 h", "12 d".
+#[inline]
 fn short(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     let (value, unit) = match seconds {
