@@ -57,7 +57,7 @@
 //!
 //! # Features
 //!
-//! `macros`, `net` and `time` are on by default; `signal` and `io-std` (standard input and output) are not, and `full` is all five; `futures-io` and `hyper` make the streams implement the
+//! `macros`, `net`, `time`, `signal` and `io-std` (standard input and output) are on by default, and together `full`; `futures-io` and `hyper` make the streams implement the
 //! traits of those crates. `tracing` turns reports of slow polls into events of that crate, `stack-traces` adds the stack of the stuck thread (Linux on x86-64).
 
 #![deny(unsafe_code)]
