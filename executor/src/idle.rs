@@ -14,6 +14,7 @@
 
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, bug, fence};
 use crossbeam_utils::CachePadded;
+use std::time::Duration;
 
 /// One searching worker in the state word.
 const SEARCHING: u64 = 1 << 32;
@@ -24,6 +25,9 @@ const NOWHERE: u32 = u32::MAX;
 /// What a driver has woken is notified for if it takes so many nanoseconds to run, as far as can be told from the last polls. A woken thread needs 5 to
 /// 50 µs until it runs something, and then both have less to do at a time: smaller batches, more waits, more switches (`echo_64`).
 const BACKLOG: u64 = 200_000;
+/// Tasks that take fewer nanoseconds than this are better left to the worker that has them (S4): to bring a task, its place in the list and its result from one
+/// core to another takes 200 ns, and up to 1,000 while both do so.
+const WORTH_TAKING: u64 = 1_000;
 
 /// A snapshot of the state word: `searching` in the upper half, `parked` in the lower.
 #[derive(Clone, Copy)]
@@ -81,7 +85,7 @@ pub(crate) struct Idle {
     sleepers: Mutex<Vec<u32>>,
     /// Where each slot stands in `sleepers`, or `NOWHERE`. Written under the lock.
     place: Box<[AtomicU32]>,
-    /// Whether a worker lingers (S3); one at a time.
+    /// Whether a worker lingers (S3) or rests (S4); one at a time.
     lingers: AtomicBool,
 }
 
@@ -185,7 +189,13 @@ impl Idle {
         }
     }
 
-    /// Lingers no longer.
+    /// Lets a worker rest that does not search (S4), unless another rests or lingers.
+    pub(crate) fn begin_rest(&self) -> bool {
+        // Relaxed: as in `begin_linger`.
+        !self.lingers.load(Ordering::Relaxed) && !self.lingers.swap(true, Ordering::Relaxed)
+    }
+
+    /// Lingers or rests no longer.
     pub(crate) fn end_linger(&self) {
         self.lingers.swap(false, Ordering::Relaxed);
     }
@@ -252,6 +262,12 @@ impl Idle {
     pub(crate) fn parked(&self) -> usize {
         self.load().parked() as usize
     }
+}
+
+/// S4: whether it was worth while to take a batch of `tasks` from others, which came to so many `polls` and `took` so long.
+pub(crate) fn is_worth_taking(tasks: u64, polls: u64, took: Duration) -> bool {
+    // Tasks that brought forth others, which were polled here too, were worth it.
+    polls > 2 * tasks || took.as_nanos() as u64 >= WORTH_TAKING * tasks
 }
 
 /// N6: whether a batch of `tasks` that a worker's own driver has woken is notified for, when its polls take `poll_nanos` on average.

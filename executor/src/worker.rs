@@ -100,6 +100,8 @@ pub(crate) struct Worker {
     dispatching: Cell<bool>,
     /// Whether it has stolen from a deque since it last looked around in vain.
     has_stolen: Cell<bool>,
+    /// The last batch that it took from a queue of others, if it has not run it to the end.
+    batch: Cell<Option<Batch>>,
     /// How many tasks the driver's wakers sent to the injector (guests only).
     sent_away: Cell<usize>,
     /// Whether the slot was given up inside `block_in_place`.
@@ -123,6 +125,17 @@ pub(crate) struct Worker {
     poll_nanos: Cell<u64>,
     /// Whether that was `LONG_POLL`, or the watchman has found this thread stuck since.
     long_polls: Cell<bool>,
+}
+
+/// Tasks that were taken at once from a queue of others.
+#[derive(Debug, Clone, Copy)]
+struct Batch {
+    /// How many.
+    tasks: u64,
+    /// When.
+    since: Instant,
+    /// The slot's epoch then.
+    epoch: u64,
 }
 
 /// Turns until each chore, from the last one on.
@@ -222,6 +235,7 @@ impl Worker {
             searching: Cell::new(false),
             dispatching: Cell::new(false),
             has_stolen: Cell::new(false),
+            batch: Cell::new(None),
             sent_away: Cell::new(0),
             retired: Cell::new(false),
             chore_in: Cell::new(chores.span),
@@ -390,7 +404,7 @@ impl Worker {
                 continue;
             }
             after_urgent = false;
-            if let Some(task) = self.next_local().or_else(|| self.pop_injected_batch()) {
+            if let Some(task) = self.next_local().or_else(|| self.next_batch()) {
                 if turn == Turn::Timed {
                     self.run_timed(task);
                 } else {
@@ -539,6 +553,13 @@ impl Worker {
         !self.deque.is_empty() || !self.own().lifo.is_empty()
     }
 
+    /// A task of the next batch from the injector; the others go to the deque.
+    #[inline]
+    fn next_batch(&self) -> Option<Runnable> {
+        self.rest();
+        self.pop_injected_batch()
+    }
+
     fn count_injected(&self, tasks: u64) {
         bump(&self.own.counters.injected, tasks);
     }
@@ -556,6 +577,7 @@ impl Worker {
             match injector.steal_batch_and_pop(&self.deque) {
                 Steal::Success(task) => {
                     self.count_injected(1 + self.deque.len() as u64);
+                    self.note_batch();
                     return Some(task);
                 }
                 Steal::Empty => return None,

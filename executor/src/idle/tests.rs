@@ -125,6 +125,41 @@ fn a_batch_is_for_others_if_it_takes_200_us() {
     }
 }
 
+#[test]
+fn a_batch_of_tasks_that_take_less_than_1_us_was_not_worth_taking() {
+    for (tasks, polls, nanos, expected) in [
+        (5, 5, 4_999, false),
+        (5, 5, 5_000, true),
+        (32, 32, 3_200, false),
+        // Some were polled again.
+        (32, 64, 3_200, false),
+        // They brought forth others.
+        (32, 65, 3_200, true),
+        // A clock that stands still.
+        (2, 2, 0, false),
+    ] {
+        let was_worth_it = is_worth_taking(tasks, polls, Duration::from_nanos(nanos));
+        assert_eq!(
+            was_worth_it, expected,
+            "{tasks} tasks, {polls} polls, {nanos} ns"
+        );
+    }
+}
+
+#[test]
+fn one_worker_at_a_time_rests_or_lingers() {
+    let idle = Idle::new(3);
+    assert!(idle.begin_rest());
+    assert!(!idle.begin_rest());
+    assert!(idle.try_search(3));
+    assert_eq!(idle.begin_linger(), Lingers::Not);
+    idle.end_linger();
+    assert_eq!(idle.begin_linger(), Lingers::Recheck);
+    assert!(!idle.begin_rest());
+    idle.end_linger();
+    assert!(idle.begin_rest());
+}
+
 /// Marsaglia's xorshift64.
 struct Random(u64);
 

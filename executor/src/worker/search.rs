@@ -5,10 +5,11 @@
 //! the owner's epoch has not moved for [`LIFO_PATIENCE`].
 //!
 //! **Cost.** Beginning and ending a search: one read-modify-write of the counts each. A look at a slot: what `crossbeam_deque`'s steal takes, two
-//! loads and a fence if the deque is empty. Lingering: a `sched_yield` and a few loads a look. No lock; a clock read only for LIFO slots and lingering.
+//! loads and a fence if the deque is empty. Lingering: a `sched_yield` and a few loads a look. A batch of some tasks: a clock read when it is taken, and one when it
+//! has been run; resting: a `sched_yield`, a clock read and a few loads a turn. No lock; no other clock read but for LIFO slots and lingering.
 
-use super::Worker;
-use crate::idle::Lingers;
+use super::{Batch, Role, Worker};
+use crate::idle::{Lingers, is_worth_taking};
 use crate::metrics::bump;
 use crate::sync::deque::Steal;
 use crate::sync::{Ordering, now, os_thread, scaled, spin_loop};
@@ -22,10 +23,61 @@ const LIFO_PATIENCE: Duration = Duration::from_micros(5);
 /// what it takes to sleep and to be woken again; rayon's searchers yield 32 times.
 const LINGER: usize = scaled(16, 2);
 
+/// How long a worker rests between two batches that were not worth taking (`idle.md`, S4): less than what a task may wait that is spawned by one who
+/// computes on. With 30 µs it helps `remote_wake` and not `spawn_inside`.
+const REST: Duration = Duration::from_micros(50);
+
+/// Ends a rest where the clock stands still, as in scenarios. A turn takes 0.3 µs on a core that nobody else wants.
+const REST_TURNS: usize = scaled(1000, 2);
+
+/// Smaller batches say nothing about the next.
+const LEAST_BATCH: usize = scaled(4, 1);
+
 impl Worker {
+    /// S4. Remembers that a batch has been taken, which is in the deque but for one task.
+    #[inline]
+    pub(super) fn note_batch(&self) {
+        let rest = self.deque.len();
+        if rest >= LEAST_BATCH && self.role == Role::Worker {
+            self.batch.set(Some(Batch {
+                tasks: 1 + rest as u64,
+                since: now(),
+                epoch: self.epoch(),
+            }));
+        }
+    }
+
+    /// S4. Rests for a while before the next batch, if the last one was not worth taking.
+    #[inline]
+    pub(super) fn rest(&self) {
+        if let Some(batch) = self.batch.take() {
+            self.rest_after(batch);
+        }
+    }
+
+    #[cold]
+    fn rest_after(&self, batch: Batch) {
+        let start = now();
+        let took = start.duration_since(batch.since);
+        if is_worth_taking(batch.tasks, self.epoch() - batch.epoch, took)
+            || !self.may_linger()
+            || !self.shared.idle.begin_rest()
+        {
+            return;
+        }
+        for _ in 0..REST_TURNS {
+            os_thread::yield_now();
+            if !self.may_linger() || now().duration_since(start) >= REST {
+                break;
+            }
+        }
+        self.shared.idle.end_linger();
+    }
+
     /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain, and takes from a LIFO slot at last.
     pub(super) fn search(&self) -> Option<Runnable> {
         let has_stolen = self.has_stolen.replace(false);
+        self.rest();
         if !self.start_searching() {
             return None;
         }
@@ -69,6 +121,7 @@ impl Worker {
                         bump(&self.own.counters.steals, 1);
                         bump(&self.own.counters.stolen, 1 + self.deque.len() as u64);
                         self.has_stolen.set(true);
+                        self.note_batch();
                         return Some(task);
                     }
                     Steal::Empty => {}
