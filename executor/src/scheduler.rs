@@ -347,6 +347,15 @@ impl Shared {
         &self.injector
     }
 
+    /// How many tasks lie where others may take them, more or less: they come and go meanwhile (idle.md, S4).
+    pub(crate) fn queued(&self) -> usize {
+        let in_slots = self
+            .slots
+            .live_from(0)
+            .map(|slot| self.slots.get(slot).stealer.len());
+        self.injector.len() + self.express.len() + in_slots.sum::<usize>()
+    }
+
     /// Whether any queue that others may take from has a task (idle.md, P3 and S2).
     pub(crate) fn has_work(&self) -> bool {
         self.has_injected()

@@ -6,7 +6,7 @@
 //!
 //! **Cost.** Beginning and ending a search: one read-modify-write of the counts each. A look at a slot: what `crossbeam_deque`'s steal takes, two
 //! loads and a fence if the deque is empty. Lingering: a `sched_yield` and a few loads a look. A batch of some tasks: a clock read when it is taken, and one when it
-//! has been run; resting: a `sched_yield`, a clock read and a few loads a turn. No lock; no other clock read but for LIFO slots and lingering.
+//! has been run; resting: a `sched_yield`, a clock read and four loads for each slot a turn. No lock; no other clock read but for LIFO slots and lingering.
 
 use super::{Batch, Role, Worker};
 use crate::idle::{Lingers, is_worth_taking};
@@ -26,6 +26,9 @@ const LINGER: usize = scaled(16, 2);
 /// How long a worker rests between two batches that were not worth taking (`idle.md`, S4): less than what a task may wait that is spawned by one who
 /// computes on. With 30 µs it helps `remote_wake` and not `spawn_inside`.
 const REST: Duration = Duration::from_micros(50);
+
+/// When no task has been pushed or taken for so long, whoever has them computes, and a rest is over.
+const STILL: Duration = Duration::from_micros(10);
 
 /// Ends a rest where the clock stands still, as in scenarios. A turn takes 0.3 µs on a core that nobody else wants.
 const REST_TURNS: usize = scaled(1000, 2);
@@ -65,9 +68,19 @@ impl Worker {
         {
             return;
         }
+        // Who has the core instead may keep it: the task of the last poll must not be taken for one that holds the worker.
+        self.publish_idle();
+        let (mut queued, mut moved) = (self.shared.queued(), start);
         for _ in 0..REST_TURNS {
             os_thread::yield_now();
-            if !self.may_linger() || now().duration_since(start) >= REST {
+            let (time, before) = (now(), queued);
+            queued = self.shared.queued();
+            if queued != before {
+                moved = time;
+            }
+            let is_over = time.duration_since(start) >= REST;
+            let is_still = time.duration_since(moved) >= STILL;
+            if is_over || is_still || !self.may_linger() {
                 break;
             }
         }
@@ -77,7 +90,6 @@ impl Worker {
     /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain, and takes from a LIFO slot at last.
     pub(super) fn search(&self) -> Option<Runnable> {
         let has_stolen = self.has_stolen.replace(false);
-        self.rest();
         if !self.start_searching() {
             return None;
         }
