@@ -266,8 +266,8 @@ impl Idle {
 
 /// S4: whether it was worth while to take a batch of `tasks` from others, which came to so many `polls` and `took` so long.
 pub(crate) fn is_worth_taking(tasks: u64, polls: u64, took: Duration) -> bool {
-    // Tasks that brought forth others, which were polled here too, were worth it.
-    polls > 2 * tasks || took.as_nanos() as u64 >= WORTH_TAKING * tasks
+    // Tasks that brought forth others, which were polled here too, were worth it. What others stole again was not run here.
+    polls > 2 * tasks || took.as_nanos() as u64 >= WORTH_TAKING * tasks.min(polls)
 }
 
 /// N6: whether a batch of `tasks` that a worker's own driver has woken is notified for, when its polls take `poll_nanos` on average.

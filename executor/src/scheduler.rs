@@ -329,13 +329,20 @@ impl Shared {
         Some(task)
     }
 
+    /// Whether there is a task that comes before those in the injector.
+    #[inline]
+    pub(crate) fn has_express(&self) -> bool {
+        !self.express.is_empty()
+    }
+
     /// Takes a task that comes before those in the injector.
     #[inline]
     pub(crate) fn pop_express(&self) -> Option<Runnable> {
-        if self.express.is_empty() {
-            return None;
+        if self.has_express() {
+            pop(&self.express)
+        } else {
+            None
         }
-        pop(&self.express)
     }
 
     /// Whether any task has been injected and not been taken.

@@ -2,15 +2,15 @@
 //!
 //! Reading goes on after an error, with the next argument. What was wrong counts as not given, and is
 //! left out of the checks of one argument against another, which would only confuse.
-//!
-//! A value is what stands before the next comma. That it is an expression is for the compiler to say, where the
-//! expansion has put it.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::{Expr, Lit, LitBool, Path, Token, UnOp, parse_quote};
 
 use crate::entry::Entry;
-use crate::errors::{Error, Errors};
-use crate::tokens::{
-    Delimiter, Span, TokenStream, TokenTree, bare, code, group, is_punct, is_word, length_before,
-};
+use crate::errors::Errors;
 
 /// The flavor of the runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub(crate) struct Settings {
     /// Which runtime to build.
     pub(crate) flavor: Flavor,
     /// How many workers; an expression of type `usize`.
-    pub(crate) worker_threads: Option<TokenStream>,
-    /// Whether the clock stands still from the start; `true` or `false`.
-    pub(crate) start_paused: Option<TokenStream>,
+    pub(crate) worker_threads: Option<Expr>,
+    /// Whether the clock stands still from the start.
+    pub(crate) start_paused: Option<LitBool>,
     /// The name of the runtime's threads; an expression that converts into a `String`.
-    pub(crate) name: Option<TokenStream>,
-    /// The path where the facade is found.
-    pub(crate) facade: TokenStream,
+    pub(crate) name: Option<Expr>,
+    /// Where the facade is found.
+    pub(crate) facade: Path,
 }
 
 /// Every argument, with a value to show in messages.
@@ -47,40 +47,31 @@ const KNOWN: [(&str, &str); 5] = [
 /// One argument, its name known and not seen before.
 struct Argument {
     /// What stands before the `=`.
-    name: String,
-    /// All tokens of it, the name first.
-    tokens: Vec<TokenTree>,
-    /// What stands after the `=`: at least one token, of any kind yet.
-    value: Vec<TokenTree>,
-}
-
-/// A literal, as far as arguments tell one from another.
-enum Literal {
-    /// A string without escapes, and what it holds.
-    Text(String),
-    /// A whole number, and whether it is zero.
-    Whole { is_zero: bool },
-    /// `true` or `false`.
-    Truth,
-    /// Another one.
-    Other,
+    name: Ident,
+    /// What stands after it; of any kind yet.
+    value: Expr,
 }
 
 impl Settings {
     /// Reads `arguments`; what is wrong goes to `errors`, and the rest is returned.
     pub(crate) fn parse(entry: Entry, arguments: TokenStream, errors: &mut Errors) -> Settings {
-        let arguments = parse_list(arguments, errors);
+        let parser = |input: ParseStream<'_>| Ok(parse_list(input, errors));
+        let arguments = parser.parse2(arguments).unwrap_or_else(|error| {
+            errors.push(error);
+            Vec::new()
+        });
+
         let mut settings = Settings {
             flavor: entry.default_flavor(),
             worker_threads: None,
             start_paused: None,
             name: None,
-            facade: code(Span::call_site(), "::runtime", &[]),
+            facade: parse_quote! { ::runtime },
         };
         // Whether the flavor is as given, or by default; not so if what was given is unknown.
         let mut is_flavor_certain = true;
-        for Argument { name, value, .. } in &arguments {
-            let read = match name.as_str() {
+        for Argument { name, value } in &arguments {
+            let read = match name.to_string().as_str() {
                 "flavor" => flavor(value)
                     .map(|flavor| settings.flavor = flavor)
                     .inspect_err(|_| {
@@ -106,62 +97,63 @@ impl Settings {
 }
 
 /// Reads the list, leaving out what is wrong.
-fn parse_list(list: TokenStream, errors: &mut Errors) -> Vec<Argument> {
+fn parse_list(input: ParseStream<'_>, errors: &mut Errors) -> Vec<Argument> {
     let mut arguments = Vec::<Argument>::new();
-    let list = bare(list);
-    let mut rest = &list[..];
-    while !rest.is_empty() {
-        // `<` compares, but behind `::` and at the start of a value.
-        let opens = |before| matches!(before, ':' | '=');
-        let length = length_before(rest, opens, |token| is_punct(Some(token), ','));
-        let argument = &rest[..length];
-        rest = rest.get(length + 1..).unwrap_or_default();
-        match parse_argument(argument) {
+    while !input.is_empty() {
+        let argument = parse_argument(input).and_then(|argument| {
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+            Ok(argument)
+        });
+        match argument {
             Ok(argument) if arguments.iter().any(|other| other.name == argument.name) => {
-                let message = format!("`{}` is given twice", argument.name);
-                errors.at(&argument.tokens[..1], message);
+                errors.at(
+                    &argument.name,
+                    format!("`{}` is given twice", argument.name),
+                );
             }
             Ok(argument) => arguments.push(argument),
-            Err(error) => errors.push(error),
+            Err(error) => {
+                errors.push(error);
+                skip_past_comma(input);
+            }
         }
     }
     arguments
 }
 
 /// Reads one `name = value`.
-fn parse_argument(tokens: &[TokenTree]) -> Result<Argument, Error> {
-    let Some(TokenTree::Ident(name)) = tokens.first() else {
-        return Err(Error::at(
-            tokens.get(..1).unwrap_or_default(),
-            "expected an argument such as `flavor = \"multi_thread\"`",
-        ));
-    };
-    let name = name.to_string();
-    let Some((_, example)) = KNOWN.iter().find(|(known, _)| name == *known) else {
+fn parse_argument(input: ParseStream<'_>) -> syn::Result<Argument> {
+    if !input.peek(Ident::peek_any) {
+        return Err(input.error("expected an argument such as `flavor = \"multi_thread\"`"));
+    }
+    let name = input.call(Ident::parse_any)?;
+    let Some((_, example)) = KNOWN.iter().find(|(known, _)| name == known) else {
         let valid = KNOWN.map(|(known, _)| format!("`{known}`")).join(", ");
         let message = format!("unknown argument `{name}`; the valid ones are {valid}");
-        return Err(Error::at(&tokens[..1], message));
+        return Err(syn::Error::new_spanned(name, message));
     };
-    if !is_punct(tokens.get(1), '=') || tokens.len() == 2 {
+    if !input.peek(Token![=]) {
         let message = format!("`{name}` needs a value, as in `{name} = {example}`");
-        return Err(Error::at(&tokens[..1], message));
+        return Err(syn::Error::new_spanned(name, message));
     }
-    let value = &tokens[2..];
-    // The next argument, without a comma before it. (`a == b` is no assignment.)
-    let next = (1..value.len()).find(|&at| {
-        matches!(value[at], TokenTree::Ident(_))
-            && !matches!(value[at - 1], TokenTree::Punct(_))
-            && is_punct(value.get(at + 1), '=')
-            && !is_punct(value.get(at + 2), '=')
-    });
-    if let Some(next) = next {
-        return Err(Error::at(&value[next..=next], "expected `,`"));
+    input.parse::<Token![=]>()?;
+    if input.is_empty() || input.peek(Token![,]) {
+        let message = format!("`{name}` needs a value, as in `{name} = {example}`");
+        return Err(syn::Error::new_spanned(name, message));
     }
-    Ok(Argument {
-        name,
-        tokens: tokens.to_vec(),
-        value: value.to_vec(),
-    })
+    let value = input.parse()?;
+    Ok(Argument { name, value })
+}
+
+/// Goes to the next argument.
+fn skip_past_comma(input: ParseStream<'_>) {
+    while let Ok(token) = input.parse::<TokenTree>() {
+        if matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',') {
+            return;
+        }
+    }
 }
 
 /// Reports arguments that have no meaning for the flavor.
@@ -180,7 +172,7 @@ fn check_combination(entry: Entry, flavor: Flavor, arguments: &[Argument], error
             "current_thread",
         ),
     };
-    let Some(Argument { name, tokens, .. }) = argument else {
+    let Some(Argument { name, value }) = argument else {
         return;
     };
     let advice = if is_default {
@@ -189,7 +181,11 @@ fn check_combination(entry: Entry, flavor: Flavor, arguments: &[Argument], error
     } else {
         format!("use `flavor = \"{other}\"`")
     };
-    errors.at(tokens, format!("{message}: {advice}, or remove `{name}`"));
+    let argument = [name.to_token_stream(), value.to_token_stream()];
+    errors.at(
+        argument.into_iter().collect::<TokenStream>(),
+        format!("{message}: {advice}, or remove `{name}`"),
+    );
 }
 
 impl Flavor {
@@ -203,15 +199,15 @@ impl Flavor {
 }
 
 /// The flavor, always a literal: what else it demands depends on it.
-fn flavor(value: &[TokenTree]) -> Result<Flavor, Error> {
-    let Some(Literal::Text(name)) = literal(value) else {
+fn flavor(value: &Expr) -> syn::Result<Flavor> {
+    let Some(Lit::Str(name)) = literal(value) else {
         return Err(expected(value, "flavor", "a string"));
     };
-    match name.as_str() {
+    match name.value().as_str() {
         "multi_thread" => Ok(Flavor::MultiThread),
         "current_thread" => Ok(Flavor::CurrentThread),
-        unknown => Err(Error::at(
-            value,
+        unknown => Err(syn::Error::new_spanned(
+            name,
             format!(
                 "unknown flavor `{unknown}`; the valid ones are `multi_thread` and `current_thread`"
             ),
@@ -221,138 +217,70 @@ fn flavor(value: &[TokenTree]) -> Result<Flavor, Error> {
 
 /// A number of workers. Any expression will do: if it is not a literal, the compiler checks its type
 /// and the builder its value.
-fn worker_threads(value: &[TokenTree]) -> Result<TokenStream, Error> {
-    let is_negative = is_punct(ungrouped(value).first(), '-');
+fn worker_threads(value: &Expr) -> syn::Result<Expr> {
     match literal(value) {
-        Some(Literal::Whole { is_zero: false }) => Ok(tokens(value)),
-        Some(Literal::Whole { is_zero: true }) => {
-            Err(Error::at(value, "`worker_threads` must be at least 1"))
-        }
+        Some(Lit::Int(number)) if matches!(number.base10_parse::<u64>(), Ok(0)) => Err(
+            syn::Error::new_spanned(number, "`worker_threads` must be at least 1"),
+        ),
+        Some(Lit::Int(_)) => Ok(value.clone()),
         Some(_) => Err(expected(value, "worker_threads", "an integer")),
-        None if is_negative => Err(Error::at(value, "`worker_threads` must be at least 1")),
-        None => Ok(tokens(value)),
+        None => match ungrouped(value) {
+            Expr::Unary(negative) if matches!(negative.op, UnOp::Neg(_)) => Err(
+                syn::Error::new_spanned(negative, "`worker_threads` must be at least 1"),
+            ),
+            _ => Ok(value.clone()),
+        },
     }
 }
 
 /// Whether to pause the clock.
-fn start_paused(value: &[TokenTree]) -> Result<TokenStream, Error> {
+fn start_paused(value: &Expr) -> syn::Result<LitBool> {
     match literal(value) {
-        Some(Literal::Truth) => Ok(tokens(value)),
+        Some(Lit::Bool(yes)) => Ok(yes.clone()),
         _ => Err(expected(value, "start_paused", "`true` or `false`")),
     }
 }
 
 /// A name for threads. Any expression will do, `env!("CARGO_PKG_NAME")` for one.
-fn thread_name(value: &[TokenTree]) -> Result<TokenStream, Error> {
+fn thread_name(value: &Expr) -> syn::Result<Expr> {
     match literal(value) {
-        Some(Literal::Text(_)) | None => Ok(tokens(value)),
+        Some(Lit::Str(_)) | None => Ok(value.clone()),
         Some(_) => Err(expected(value, "name", "a string")),
     }
 }
 
 /// The path of the facade: as it is, or in a string.
-fn facade(value: &[TokenTree]) -> Result<TokenStream, Error> {
-    let path = match literal(value) {
-        // Located at the string.
-        Some(Literal::Text(path)) => path.parse::<TokenStream>().map(|path| {
-            path.into_iter()
-                .map(|mut token| {
-                    token.set_span(value[0].span());
-                    token
-                })
-                .collect()
-        }),
-        _ => Ok(ungrouped(value)),
-    };
-    match path {
-        Ok(path) if is_path(&path) => Ok(tokens(&path)),
-        _ => Err(expected(value, "crate", "a path")),
-    }
-}
-
-/// Whether the tokens are words with `::` between them, and perhaps before them.
-fn is_path(mut tokens: &[TokenTree]) -> bool {
-    let mut is_first = true;
-    loop {
-        let colons = tokens
-            .iter()
-            .take_while(|token| is_punct(Some(token), ':'))
-            .count();
-        if colons != 2 && !(is_first && colons == 0) {
-            return false;
-        }
-        match tokens.get(colons) {
-            Some(TokenTree::Ident(_)) => tokens = &tokens[colons + 1..],
-            _ => return false,
-        }
-        if tokens.is_empty() {
-            return true;
-        }
-        is_first = false;
+fn facade(value: &Expr) -> syn::Result<Path> {
+    let wrong = || expected(value, "crate", "a path");
+    match (literal(value), ungrouped(value)) {
+        (Some(Lit::Str(path)), _) => path.parse_with(Path::parse_mod_style).map_err(|_| wrong()),
+        (None, Expr::Path(path)) if path.qself.is_none() => Ok(path.path.clone()),
+        _ => Err(wrong()),
     }
 }
 
 /// The literal that `value` is, if it is one.
-fn literal(value: &[TokenTree]) -> Option<Literal> {
-    let value = ungrouped(value);
-    let [token] = &value[..] else {
-        return None;
-    };
-    if is_word(Some(token), "true") || is_word(Some(token), "false") {
-        return Some(Literal::Truth);
-    }
-    let TokenTree::Literal(literal) = token else {
-        return None;
-    };
-    let text = literal.to_string();
-    let inside = text
-        .strip_prefix('r')
-        .unwrap_or(&text)
-        .trim_matches('#')
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    if let Some(inside) = inside {
-        return Some(Literal::Text(inside.to_owned()));
-    }
-    let (digits, radix) = match text.get(..2) {
-        Some("0x") => (&text[2..], 16),
-        Some("0o") => (&text[2..], 8),
-        Some("0b") => (&text[2..], 2),
-        _ => (&text[..], 10),
-    };
-    let end = digits.find(|char: char| char != '_' && !char.is_digit(radix));
-    let (digits, suffix) = digits.split_at(end.unwrap_or(digits.len()));
-    // A whole number may have the type as a suffix; `.`, `e` and `f` are a fraction's.
-    Some(
-        if digits.is_empty() || !(suffix.is_empty() || suffix.starts_with(['u', 'i'])) {
-            Literal::Other
-        } else {
-            Literal::Whole {
-                is_zero: digits.chars().all(|char| matches!(char, '0' | '_')),
-            }
-        },
-    )
-}
-
-/// `value` without invisible groups around it.
-fn ungrouped(value: &[TokenTree]) -> Vec<TokenTree> {
-    match value {
-        [token] if group(Some(token), Delimiter::None).is_some() => bare(tokens(value)),
-        _ => value.to_vec(),
+fn literal(value: &Expr) -> Option<&Lit> {
+    match ungrouped(value) {
+        Expr::Lit(literal) => Some(&literal.lit),
+        _ => None,
     }
 }
 
-/// As a stream.
-fn tokens(value: &[TokenTree]) -> TokenStream {
-    value.iter().cloned().collect()
+/// `value` without the invisible groups that `macro_rules!` puts around what it substitutes.
+fn ungrouped(mut value: &Expr) -> &Expr {
+    while let Expr::Group(group) = value {
+        value = &group.expr;
+    }
+    value
 }
 
 /// The error for a value of the wrong kind.
-fn expected(value: &[TokenTree], name: &str, what: &str) -> Error {
+fn expected(value: &Expr, name: &str, what: &str) -> syn::Error {
     let example = KNOWN
         .iter()
         .find(|(known, _)| *known == name)
         .map_or("…", |(_, example)| example);
     let message = format!("expected {what}, as in `{name} = {example}`");
-    Error::at(value, message)
+    syn::Error::new_spanned(value, message)
 }

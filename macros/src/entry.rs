@@ -34,12 +34,14 @@
 //!   mistake does not become many. After wrong arguments it is the expansion without them, else the
 //!   item as it was.
 
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::{ParseStream, Parser};
+use syn::spanned::Spanned;
+use syn::{Attribute, ReturnType, Signature, Type, Visibility};
+
 use crate::args::{Flavor, Settings};
-use crate::errors::{Error, Errors};
-use crate::tokens::{
-    Delimiter, Group, Ident, Span, TokenStream, TokenTree, bare, code, group, is_punct, is_word,
-    length_before,
-};
+use crate::errors::Errors;
 
 /// Which of the two attributes is expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,213 +70,104 @@ impl Entry {
     }
 }
 
-/// A function, taken apart as far as we need it.
+/// A function whose body is kept as tokens.
 struct Function {
     /// The attributes above the function, and after them those at the head of the body (`#![…]`),
     /// turned into outer ones: the body becomes a block, where they may not stand.
-    attributes: Vec<[TokenTree; 2]>,
-    /// Where `async` stands.
-    asyncness: Option<Span>,
-    /// What comes before `fn`, without `async`.
-    qualifiers: Vec<TokenTree>,
-    /// From `fn` to the parameters.
-    name: Vec<TokenTree>,
-    /// What comes between the parameters and the body.
-    ending: Ending,
+    attributes: Vec<Attribute>,
+    /// As written.
+    visibility: Visibility,
+    /// As written, up to the body.
+    signature: Signature,
     /// The braces, whose span the new block gets.
     braces: Group,
     /// What stands between them, without inner attributes.
     body: TokenStream,
 }
 
-/// What comes between the parameters of a function and its body.
-struct Ending {
-    /// The arrow.
-    arrow: Vec<TokenTree>,
-    /// The type behind it.
-    returned: Vec<TokenTree>,
-    /// The `where` clause.
-    clause: Vec<TokenTree>,
-}
-
 /// Expands the attribute `entry` with `arguments` on `item`.
 pub(crate) fn expand(entry: Entry, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let settings = Settings::parse(entry, arguments, &mut errors);
+    let function =
+        match (|input: ParseStream<'_>| parse_function(entry, input)).parse2(item.clone()) {
+            Ok(function) => function,
+            Err(error) => {
+                errors.push(error);
+                return quote! { #errors #item };
+            }
+        };
     let before = errors.count();
-    let function = match Function::parse(entry, &bare(item.clone())) {
-        Ok(function) => {
-            check_function(entry, &function, &mut errors);
-            Some(function)
-        }
-        Err(error) => {
-            errors.push(error);
-            None
-        }
+    check_function(entry, &function, &mut errors);
+    if errors.count() > before {
+        return quote! { #errors #item };
+    }
+    let item = expanded(entry, &settings, function);
+    quote! { #errors #item }
+}
+
+/// Takes the function apart. An error means that the item is none.
+fn parse_function(entry: Entry, input: ParseStream<'_>) -> syn::Result<Function> {
+    let mut attributes = input.call(Attribute::parse_outer)?;
+    let visibility = input.parse()?;
+    let start = input.span();
+    let signature = input.parse().map_err(|_| {
+        let attribute = entry.attribute();
+        syn::Error::new(start, format!("`{attribute}` goes on an async function"))
+    })?;
+    let braces = match input.parse()? {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => group,
+        other => return Err(syn::Error::new(other.span(), "the function needs a body")),
     };
-    let item = match function {
-        Some(function) if errors.count() == before => expanded(entry, &settings, function),
-        _ => item,
-    };
-    [errors.code(), item].into_iter().collect()
-}
-
-impl Function {
-    /// Takes the function apart. An error means that the item is none.
-    fn parse(entry: Entry, item: &[TokenTree]) -> Result<Function, Error> {
-        let (mut attributes, item) = attributes(item);
-        let start = visibility(item);
-        // The words between the visibility and `fn`, and the ABI behind `extern`.
-        let is_qualifier = |token: &TokenTree| match token {
-            TokenTree::Ident(_) => !is_word(Some(token), "fn"),
-            TokenTree::Literal(_) => true,
-            _ => false,
-        };
-        let count = item[start..]
-            .iter()
-            .take_while(|token| is_qualifier(token))
-            .count();
-        let (before, rest) = item.split_at(start + count);
-        let is_function =
-            is_word(rest.first(), "fn") && matches!(rest.get(1), Some(TokenTree::Ident(_)));
-        if !is_function {
-            let attribute = entry.attribute();
-            let what = item.get(start..=start).unwrap_or_default();
-            return Err(Error::at(
-                what,
-                format!("`{attribute}` goes on an async function"),
-            ));
-        }
-
-        let (last, signature) = rest.split_last().expect("`fn` at least is there");
-        // A body that `macro_rules!` substitutes has an invisible group around it.
-        let braces = match &bare(last.clone().into())[..] {
-            [token] => group(Some(token), Delimiter::Brace).cloned(),
-            _ => None,
-        };
-        let Some(braces) = braces else {
-            return Err(Error::at(
-                std::slice::from_ref(last),
-                "the function needs a body",
-            ));
-        };
-        let is_parameters =
-            |token: &TokenTree| group(Some(token), Delimiter::Parenthesis).is_some();
-        let length = length_before(signature, |_| true, is_parameters);
-        if length == signature.len() {
-            return Err(Error::at(
-                &signature[..2],
-                "the function needs parameters, if only `()`",
-            ));
-        }
-        let (name, ending) = signature.split_at(length + 1);
-
-        let mut inside: Vec<_> = braces.stream().into_iter().collect();
-        while is_punct(inside.first(), '#')
-            && is_punct(inside.get(1), '!')
-            && group(inside.get(2), Delimiter::Bracket).is_some()
-        {
-            let attribute: Vec<_> = inside.drain(..3).collect();
-            attributes.push([attribute[0].clone(), attribute[2].clone()]);
-        }
-        let is_async = |token: &&TokenTree| is_word(Some(token), "async");
-        Ok(Function {
-            attributes,
-            asyncness: before.iter().find(is_async).map(TokenTree::span),
-            qualifiers: before
-                .iter()
-                .filter(|token| !is_async(token))
-                .cloned()
-                .collect(),
-            name: name.to_vec(),
-            ending: Ending::parse(ending),
-            braces,
-            body: inside.into_iter().collect(),
-        })
-    }
-}
-
-impl Ending {
-    /// Finds arrow, type and clause.
-    fn parse(tokens: &[TokenTree]) -> Ending {
-        let length = length_before(tokens, |_| true, |token| is_word(Some(token), "where"));
-        let (output, clause) = tokens.split_at(length);
-        let (arrow, returned) = output.split_at(output.len().min(2));
-        Ending {
-            arrow: arrow.to_vec(),
-            returned: returned.to_vec(),
-            clause: clause.to_vec(),
-        }
-    }
-}
-
-/// Takes the outer attributes off the head of an item.
-fn attributes(mut item: &[TokenTree]) -> (Vec<[TokenTree; 2]>, &[TokenTree]) {
-    let mut attributes = Vec::new();
-    while let [hash, attribute, rest @ ..] = item
-        && is_punct(Some(hash), '#')
-        && group(Some(attribute), Delimiter::Bracket).is_some()
-    {
-        attributes.push([hash.clone(), attribute.clone()]);
-        item = rest;
-    }
-    (attributes, item)
-}
-
-/// How many tokens the visibility takes: `pub`, `pub(…)`, or what a macro has substituted for `$vis`, which may be nothing.
-fn visibility(item: &[TokenTree]) -> usize {
-    if group(item.first(), Delimiter::None).is_some() {
-        return 1;
-    }
-    match (
-        is_word(item.first(), "pub"),
-        group(item.get(1), Delimiter::Parenthesis),
-    ) {
-        (true, Some(_)) => 2,
-        (true, None) => 1,
-        (false, _) => 0,
-    }
+    let body = (|input: ParseStream<'_>| {
+        attributes.extend(
+            input
+                .call(Attribute::parse_inner)?
+                .into_iter()
+                .map(|inner| Attribute {
+                    style: syn::AttrStyle::Outer,
+                    ..inner
+                }),
+        );
+        input.parse()
+    })
+    .parse2(braces.stream())?;
+    Ok(Function {
+        attributes,
+        visibility,
+        signature,
+        braces,
+        body,
+    })
 }
 
 /// Reports what keeps `function` from being run by a runtime.
 fn check_function(entry: Entry, function: &Function, errors: &mut Errors) {
     let attribute = entry.attribute();
-    let [keyword, name, generics @ .., parameters] = &function.name[..] else {
-        unreachable!("a function has a name and parameters");
-    };
-    if function.asyncness.is_none() {
+    let signature = &function.signature;
+    if signature.asyncness.is_none() {
         errors.at(
-            std::slice::from_ref(keyword),
+            signature.fn_token,
             format!("`async` is missing: `{attribute}` runs an async function"),
         );
     }
     // Other functions than `main` may take arguments and be generic: they are called as written.
     let who = match entry {
-        Entry::Main if is_word(Some(name), "main") => "`main`",
+        Entry::Main if signature.ident == "main" => "`main`",
         Entry::Main => return,
         Entry::Test => "a test",
     };
-    let parameters = group(Some(parameters), Delimiter::Parenthesis).map(Group::stream);
-    let parameters: Vec<_> = parameters.into_iter().flatten().collect();
-    if !parameters.is_empty() {
-        errors.at(&parameters, format!("{who} takes no arguments"));
+    if !signature.inputs.is_empty() {
+        errors.at(&signature.inputs, format!("{who} takes no arguments"));
     }
-    // `<>` is no generics.
-    if generics.len() > 2 {
-        errors.at(generics, format!("{who} cannot be generic"));
+    if !signature.generics.params.is_empty() {
+        errors.at(&signature.generics, format!("{who} cannot be generic"));
     }
-    if !function.ending.clause.is_empty() {
-        errors.at(
-            &function.ending.clause,
-            format!("{who} cannot have a `where` clause"),
-        );
+    if let Some(clause) = &signature.generics.where_clause {
+        errors.at(clause, format!("{who} cannot have a `where` clause"));
     }
     if entry == Entry::Test {
-        for other in function
-            .attributes
-            .iter()
-            .filter(|other| is_test(&other[1]))
-        {
+        for other in function.attributes.iter().filter(|other| is_test(other)) {
             errors.at(
                 other,
                 format!("`{attribute}` makes the function a test already: remove one of the two"),
@@ -283,120 +176,109 @@ fn check_function(entry: Entry, function: &Function, errors: &mut Errors) {
     }
 }
 
-/// Whether the attribute in these brackets would register the function as a test once more: `#[test]`,
+/// Whether the attribute would register the function as a test once more: `#[test]`,
 /// `#[core::prelude::v1::test]`, another runtime's.
-fn is_test(brackets: &TokenTree) -> bool {
-    let Some(attribute) = group(Some(brackets), Delimiter::Bracket) else {
-        return false;
-    };
-    // What `macro_rules!` substitutes, `$meta`, has an invisible group around it, and its path perhaps another.
-    let tokens = bare(attribute.stream());
-    let tokens: Vec<_> = match &tokens[..] {
-        [path, ..] if group(Some(path), Delimiter::None).is_some() => bare(path.clone().into()),
-        _ => tokens,
-    };
-    let is_of_path =
-        |token: &&TokenTree| matches!(token, TokenTree::Ident(_)) || is_punct(Some(token), ':');
-    is_word(tokens.iter().take_while(is_of_path).last(), "test")
+fn is_test(attribute: &Attribute) -> bool {
+    let path = attribute.path();
+    path.segments
+        .last()
+        .is_some_and(|segment| segment.ident == "test")
 }
 
 /// The function that builds the runtime and runs the body.
 fn expanded(entry: Entry, settings: &Settings, function: Function) -> TokenStream {
-    let typed = typed(&function);
-    let body = [typed, function.body].into_iter().collect();
-    let mut block = Group::new(Delimiter::Brace, body);
-    block.set_span(function.braces.span());
+    let Function {
+        attributes,
+        visibility,
+        mut signature,
+        braces,
+        body,
+    } = function;
     // Located at the user's `async`, which the compiler takes for that of the block: it points there
     // when it speaks of what the block returns.
-    let async_span = function.asyncness.map_or_else(Span::call_site, ours);
-    let error = TokenTree::from(Ident::new("error", Span::mixed_site()));
-    let test = match entry {
-        Entry::Main => "",
-        Entry::Test => "#[::core::prelude::v1::test]",
-    };
-    let Ending {
-        arrow,
-        returned,
-        clause,
-    } = function.ending;
-    let signature = [function.qualifiers, function.name, arrow, returned, clause].into_iter();
+    let async_span = signature
+        .asyncness
+        .map_or_else(Span::call_site, |token| ours(token.span));
+    signature.asyncness = None;
+    let typed = typed(&signature);
+    let mut block = Group::new(Delimiter::Brace, quote! { #typed #body });
+    block.set_span(braces.span());
 
-    let head = code(Span::call_site(), test, &[]);
-    let body = code(
-        Span::call_site(),
-        r#"{
-            $builder
-                .build()
-                .unwrap_or_else(| $error | ::core::panic!("failed to start the runtime: {}", $error))
-                .block_on($future $block)
-        }"#,
-        &[
-            ("builder", builder(settings)),
-            ("error", error.into()),
-            ("future", code(async_span, "async move", &[])),
-            ("block", TokenTree::from(block).into()),
-        ],
-    );
-    head.into_iter()
-        .chain(function.attributes.into_iter().flatten())
-        .chain(signature.flatten())
-        .chain(body)
-        .collect()
+    let builder = builder(settings);
+    let test = (entry == Entry::Test).then(|| quote! { #[::core::prelude::v1::test] });
+    let error = syn::Ident::new("error", Span::mixed_site());
+    let future = quote_spanned! { async_span=> async move };
+    let run = quote! {
+        #builder
+            .build()
+            .unwrap_or_else(|#error| ::core::panic!("failed to start the runtime: {}", #error))
+            .block_on(#future #block)
+    };
+    quote! {
+        #test
+        #(#attributes)*
+        #visibility #signature {
+            #run
+        }
+    }
 }
 
 /// The chain of calls on the builder, up to `build`.
 fn builder(settings: &Settings) -> TokenStream {
-    let here = Span::call_site();
+    let facade = &settings.facade;
     let new = match settings.flavor {
-        Flavor::MultiThread => "$facade::runtime::Builder::new_multi_thread()",
-        Flavor::CurrentThread => "$facade::runtime::Builder::new_current_thread()",
+        Flavor::MultiThread => quote! { new_multi_thread },
+        Flavor::CurrentThread => quote! { new_current_thread },
     };
-    let call = |text, value: &Option<TokenStream>| match value {
-        Some(value) => code(here, text, &[("value", value.clone())]),
-        None => TokenStream::new(),
-    };
-    [
-        code(here, new, &[("facade", settings.facade.clone())]),
-        call(".worker_threads($value)", &settings.worker_threads),
-        call(".thread_name($value)", &settings.name),
-        code(here, ".enable_all()", &[]),
-        call(".start_paused($value)", &settings.start_paused),
-    ]
-    .into_iter()
-    .collect()
+    let worker_threads = settings
+        .worker_threads
+        .as_ref()
+        .map(|n| quote! { .worker_threads(#n) });
+    let thread_name = settings
+        .name
+        .as_ref()
+        .map(|name| quote! { .thread_name(#name) });
+    let start_paused = settings
+        .start_paused
+        .as_ref()
+        .map(|yes| quote! { .start_paused(#yes) });
+    quote! {
+        #facade::runtime::Builder::#new()
+            #worker_threads
+            #thread_name
+            .enable_all()
+            #start_paused
+    }
 }
 
 /// The statement that fixes the type of the block (see the module's documentation), or nothing where
 /// the type cannot be named there: `!` is no type argument yet, and `impl Trait` is the body's to
 /// choose. The function's own return type then does what it can.
-fn typed(function: &Function) -> TokenStream {
-    let returned = &function.ending.returned[..];
-    let (returned, span) = match returned {
-        [] => (code(Span::call_site(), "()", &[]), function.name[1].span()),
-        [never] if is_punct(Some(never), '!') => return TokenStream::new(),
-        [first, ..] => (returned.iter().cloned().collect(), first.span()),
+fn typed(signature: &Signature) -> TokenStream {
+    let (returned, span) = match &signature.output {
+        ReturnType::Default => (quote! { () }, signature.ident.span()),
+        ReturnType::Type(_, returned) if matches!(**returned, Type::Never(_)) => {
+            return TokenStream::new();
+        }
+        ReturnType::Type(_, returned) => (returned.to_token_stream(), returned.span()),
     };
     if mentions_impl(returned.clone()) {
         return TokenStream::new();
     }
-    let result = Ident::new("result", Span::mixed_site().located_at(span));
-    code(
-        ours(span),
-        "if let ::core::option::Option::Some($result) = ::core::option::Option::None:: < $returned > {
-            return $result;
-        };",
-        &[
-            ("result", TokenTree::from(result).into()),
-            ("returned", returned),
-        ],
-    )
+    let result = syn::Ident::new("result", Span::mixed_site().located_at(span));
+    quote_spanned! {ours(span)=>
+        if let ::core::option::Option::Some(#result) = ::core::option::Option::None::<#returned> {
+            return #result;
+        };
+    }
 }
 
 /// Whether `impl` occurs among the tokens, at any depth.
 fn mentions_impl(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match &token {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "impl",
         TokenTree::Group(group) => mentions_impl(group.stream()),
-        _ => is_word(Some(&token), "impl"),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
     })
 }
 

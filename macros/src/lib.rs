@@ -1,32 +1,25 @@
-//! The attributes `#[runtime::main]` and `#[runtime::test]`, and the inner halves of `select!`, `join!` and `try_join!`.
+//! The attributes `#[runtime::main]` and `#[runtime::test]`.
 //!
 //! Programs reach them through the crate `runtime`, which re-exports them; this crate has nothing else
-//! to offer. Each attribute turns an async function into a plain one that builds a runtime, runs the body on it
+//! to offer. Each turns an async function into a plain one that builds a runtime, runs the body on it
 //! with `block_on`, and returns what the body returns.
 //!
 //! - `args` reads what stands in the parentheses,
 //! - `entry` takes the function apart and puts the new one together,
-//! - `concurrent` writes the code of the other macros,
-//! - `errors` collects what is wrong, so that one build shows all of it,
-//! - `tokens` is what the others read and write code with.
+//! - `errors` collects what is wrong, so that one build shows all of it.
 //!
 //! The expansion consists of calls that a user could write, on the public builder. It names the facade
 //! by the path `::runtime` (or what `crate` says), so this crate depends on no other of the workspace,
 //! except for its examples.
 
 #![forbid(unsafe_code)]
-// In tests our tokens are not the compiler's.
-#![allow(clippy::useless_conversion)]
 
 mod args;
-mod concurrent;
 mod entry;
 mod errors;
-mod tokens;
 
 use proc_macro::TokenStream;
 
-use concurrent::Join;
 use entry::{Entry, expand};
 
 /// Runs an async function on a runtime of its own; meant for `main`.
@@ -168,25 +161,4 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Entry::Test, arguments.into(), item.into()).into()
-}
-
-/// What `runtime::select!` ends in.
-#[doc(hidden)]
-#[proc_macro]
-pub fn select(input: TokenStream) -> TokenStream {
-    concurrent::select(input.into()).into()
-}
-
-/// What `runtime::join!` ends in.
-#[doc(hidden)]
-#[proc_macro]
-pub fn join(input: TokenStream) -> TokenStream {
-    concurrent::join(Join::All, input.into()).into()
-}
-
-/// What `runtime::try_join!` ends in.
-#[doc(hidden)]
-#[proc_macro]
-pub fn try_join(input: TokenStream) -> TokenStream {
-    concurrent::join(Join::Try, input.into()).into()
 }

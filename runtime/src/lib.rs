@@ -63,9 +63,6 @@
 #![deny(unsafe_code)]
 
 mod builder;
-#[cfg(feature = "macros")]
-#[doc(hidden)]
-pub mod concurrent;
 mod driver;
 pub mod io;
 pub mod metrics;
@@ -98,3 +95,6 @@ pub use task::spawn;
 
 #[cfg(feature = "macros")]
 pub use macros::{main, test};
+/// Waits for several futures at once; see their documentation in Tokio, where they come from.
+#[cfg(feature = "macros")]
+pub use tokio::{join, pin, select, try_join};

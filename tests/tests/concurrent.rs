@@ -100,7 +100,7 @@ async fn a_disabled_branch_is_not_polled() {
 }
 
 #[runtime::test]
-#[should_panic(expected = "all branches are disabled and there is no `else`")]
+#[should_panic(expected = "all branches are disabled and there is no else branch")]
 async fn without_else_a_branch_has_to_be_enabled() {
     select! {
         Some(()) = ready(None) => {}

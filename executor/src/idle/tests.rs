@@ -135,6 +135,9 @@ fn a_batch_of_tasks_that_take_less_than_1_us_was_not_worth_taking() {
         (32, 64, 3_200, false),
         // They brought forth others.
         (32, 65, 3_200, true),
+        // Half of them were stolen again.
+        (32, 16, 15_999, false),
+        (32, 16, 16_000, true),
         // A clock that stands still.
         (2, 2, 0, false),
     ] {

@@ -63,13 +63,15 @@ impl Worker {
         let start = now();
         let took = start.duration_since(batch.since);
         if is_worth_taking(batch.tasks, self.epoch() - batch.epoch, took)
-            || !self.may_linger()
+            || !self.may_rest()
             || !self.shared.idle.begin_rest()
         {
             return;
         }
         // Who has the core instead may keep it: the task of the last poll must not be taken for one that holds the worker.
         self.publish_idle();
+        // And a rest is no poll.
+        self.measure_polls(start);
         let (mut queued, mut moved) = (self.shared.queued(), start);
         for _ in 0..REST_TURNS {
             os_thread::yield_now();
@@ -80,7 +82,7 @@ impl Worker {
             }
             let is_over = time.duration_since(start) >= REST;
             let is_still = time.duration_since(moved) >= STILL;
-            if is_over || is_still || !self.may_linger() {
+            if is_over || is_still || !self.may_rest() {
                 break;
             }
         }
@@ -179,6 +181,22 @@ impl Worker {
         }
         self.shared.idle.end_linger();
         found
+    }
+
+    /// Whether another worker is awake who may take what lies in the queues, nothing is there that comes first, and nobody wants this thread to do
+    /// something else. (A guest takes nothing from others.)
+    fn may_rest(&self) -> bool {
+        let shared = &self.shared;
+        let guests = shared.config.guest_slots();
+        let workers = shared
+            .slots
+            .live_from(0)
+            .filter(|slot| !guests.contains(slot))
+            .count();
+        // Relaxed: as in `may_linger`.
+        workers > 1 + shared.idle.parked()
+            && !shared.has_express()
+            && self.own().signal.load(Ordering::Relaxed) == 0
     }
 
     /// Whether somebody else is awake who may push something, and nobody wants this thread to do something else.

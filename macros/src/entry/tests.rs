@@ -1,7 +1,7 @@
 //! Compares expansions as token text. Messages and spans are checked by the `ui` tests of the
 //! workspace member `tests`, which run the compiler.
 
-use crate::tokens::TokenStream;
+use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{Entry, expand};
