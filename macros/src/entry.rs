@@ -106,6 +106,22 @@ pub(crate) fn expand(entry: Entry, arguments: TokenStream, item: TokenStream) ->
     quote! { #errors #item }
 }
 
+/// The braces of a body; one that `macro_rules!` substitutes has an invisible group around it.
+fn braces(token: TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = token else {
+        return None;
+    };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group),
+        Delimiter::None => {
+            let mut inside = group.stream().into_iter();
+            let first = inside.next()?;
+            inside.next().is_none().then(|| braces(first)).flatten()
+        }
+        Delimiter::Parenthesis | Delimiter::Bracket => None,
+    }
+}
+
 /// Takes the function apart. An error means that the item is none.
 fn parse_function(entry: Entry, input: ParseStream<'_>) -> syn::Result<Function> {
     let mut attributes = input.call(Attribute::parse_outer)?;
@@ -115,10 +131,9 @@ fn parse_function(entry: Entry, input: ParseStream<'_>) -> syn::Result<Function>
         let attribute = entry.attribute();
         syn::Error::new(start, format!("`{attribute}` goes on an async function"))
     })?;
-    let braces = match input.parse()? {
-        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => group,
-        other => return Err(syn::Error::new(other.span(), "the function needs a body")),
-    };
+    let last: TokenTree = input.parse()?;
+    let span = last.span();
+    let braces = braces(last).ok_or_else(|| syn::Error::new(span, "the function needs a body"))?;
     let body = (|input: ParseStream<'_>| {
         attributes.extend(
             input
