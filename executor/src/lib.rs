@@ -41,6 +41,8 @@ mod block_in_place;
 mod block_on;
 mod blocking;
 pub mod budget;
+#[cfg(not(any(rt_loom, rt_shuttle)))]
+mod condvar;
 mod context;
 mod current_thread;
 mod guest;

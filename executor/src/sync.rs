@@ -210,8 +210,9 @@ impl Bug {
 /// The real primitives.
 #[cfg(not(any(rt_loom, rt_shuttle)))]
 mod real {
+    pub(crate) use crate::condvar::Condvar;
     pub(crate) use crossbeam_deque as deque;
-    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
