@@ -176,7 +176,7 @@ impl Idle {
             self.lingers.fetch_or(true, Ordering::Relaxed);
             is_taken
         } else {
-            self.lingers.load(Ordering::Relaxed) || self.lingers.swap(true, Ordering::Relaxed)
+            !self.begin_rest()
         };
         if is_taken {
             Lingers::Not
