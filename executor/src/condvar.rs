@@ -4,44 +4,28 @@
 //! and not the threads, whose memory its own threads then get: lists run into themselves, and wake-ups are lost. A runtime of the child's must
 //! work, whoever slept in its parent, and the threads that sleep for long do so here.
 //!
-//! 1. Who waits holds the caller's mutex, takes `state`, and only then gives the mutex up. Who notifies takes `state` too: so it comes before the wait, while
-//!    the caller's mutex tells of what has changed, or finds the sleeper.
-//! 2. Nobody takes the caller's mutex while it has `state`.
-//! 3. Each notification counts `notified` up, and a wait lasts until that has changed: so one that is meant for another sleeper may end a wait that has just begun, or
-//!    whose time is over. All callers wait in loops, and look at what they wait for.
+//! 1. Who waits holds the caller's mutex, locks `asleep`, counts itself, and only then gives the mutex up; std's condition variable gives `asleep` up once it
+//!    has the sleeper. Who notifies locks `asleep` too: so it comes before the wait, while the caller's mutex tells of what has changed, or finds the sleeper.
+//! 2. Nobody takes the caller's mutex while it has `asleep`: others have the mutex, and notify.
+//! 3. A sleeper that wakes returns, whatever woke it. Std promises no order: a notification may reach one that fell asleep after it was
+//!    counted in place of one that slept before, and if that slept on it would be lost. All callers wait in loops, and look at what they wait for.
 //!
 //! **Cost.** To notify: a lock, and a system call if anybody sleeps.
+//!
+//! The models are in `condvar/loom.rs`. A notification against a sleeper that is about to sleep: `notification_vs_falling_asleep`; that is about to wake:
+//! `notification_under_the_mutex_vs_waking`, `notification_vs_timeout`; against several: `two_notifications_vs_two_sleepers`, `notification_vs_younger_sleeper`.
 
-use parking_lot::MutexGuard;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use crate::sync::{MutexGuard, WaitTimeoutResult, bug, locks};
+use std::sync::PoisonError;
+use std::time::Duration;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Condvar {
-    /// What notifications change.
-    state: Mutex<State>,
-    /// Where threads sleep.
-    sleepers: std::sync::Condvar,
-}
-
-/// What notifications change.
-#[derive(Debug, Default)]
-struct State {
-    /// How often there was a notification while anybody slept.
-    notified: u64,
     /// How many sleep.
-    asleep: usize,
-}
-
-/// Whether a wait ended because its time was over.
-#[derive(Debug)]
-pub(crate) struct WaitTimeoutResult(bool);
-
-impl WaitTimeoutResult {
-    pub(crate) fn timed_out(&self) -> bool {
-        self.0
-    }
+    asleep: locks::Mutex<usize>,
+    /// Where they do.
+    sleepers: locks::Condvar,
 }
 
 impl Condvar {
@@ -51,7 +35,7 @@ impl Condvar {
 
     /// Sleeps until a notification, without the mutex of `guard`.
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        self.wait_until(guard, None);
+        self.sleep(guard, None);
     }
 
     /// As [`wait`](Condvar::wait), for at most `timeout`.
@@ -60,62 +44,59 @@ impl Condvar {
         guard: &mut MutexGuard<'_, T>,
         timeout: Duration,
     ) -> WaitTimeoutResult {
-        // One beyond what the clock can tell is none.
-        let until = Instant::now().checked_add(timeout);
-        WaitTimeoutResult(self.wait_until(guard, until))
+        WaitTimeoutResult(self.sleep(guard, Some(timeout)))
     }
 
     /// Whether the time was over.
-    fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, until: Option<Instant>) -> bool {
-        // Nothing panics while it has the lock: poisoned it cannot be. 1.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.notified;
-        state.asleep += 1;
-        MutexGuard::unlocked(guard, move || {
-            let mut is_over = false;
+    fn sleep<T>(&self, guard: &mut MutexGuard<'_, T>, timeout: Option<Duration>) -> bool {
+        // Nothing panics while it has the lock: poisoned it cannot be.
+        let lock = || self.asleep.lock().unwrap_or_else(PoisonError::into_inner);
+        // 1.
+        let locked = (!bug::CONDVAR_SLEEP_LATE.is_on()).then(lock);
+        let (asleep, timed_out) = MutexGuard::unlocked(guard, || {
+            let mut asleep = locked.unwrap_or_else(lock);
+            *asleep += 1;
             // 3.
-            while state.notified == before && !is_over {
-                state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                    None => self.sleepers.wait(state),
-                    Some(Duration::ZERO) => {
-                        is_over = true;
-                        Ok(state)
-                    }
-                    Some(left) => self
-                        .sleepers
-                        .wait_timeout(state, left)
-                        .map(|(state, _)| state)
-                        .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0)),
+            let (mut asleep, timed_out) = match timeout {
+                None => {
+                    let woken = self.sleepers.wait(asleep);
+                    (woken.unwrap_or_else(PoisonError::into_inner), false)
                 }
-                .unwrap_or_else(PoisonError::into_inner);
-            }
-            state.asleep -= 1;
-            is_over
-        })
+                Some(timeout) => {
+                    let woken = self.sleepers.wait_timeout(asleep, timeout);
+                    let (asleep, result) = woken.unwrap_or_else(PoisonError::into_inner);
+                    (asleep, result.timed_out())
+                }
+            };
+            *asleep -= 1;
+            // 2.
+            let kept = bug::CONDVAR_LOCKS_CROSSED.is_on().then_some(asleep);
+            (kept, timed_out)
+        });
+        drop(asleep);
+        timed_out
     }
 
     /// Ends the wait of one sleeper.
     pub(crate) fn notify_one(&self) {
-        if self.count() {
+        if self.has_sleepers() {
             self.sleepers.notify_one();
         }
     }
 
     /// Ends the waits of all sleepers.
     pub(crate) fn notify_all(&self) {
-        if self.count() {
+        if self.has_sleepers() {
             self.sleepers.notify_all();
         }
     }
 
-    /// Counts a notification, if anybody sleeps.
-    fn count(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_sleepers = state.asleep > 0;
-        state.notified += u64::from(has_sleepers);
-        has_sleepers
+    fn has_sleepers(&self) -> bool {
+        *self.asleep.lock().unwrap_or_else(PoisonError::into_inner) > 0
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, rt_loom))]
+mod loom;
+#[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests;

@@ -11,6 +11,7 @@
 //! | `slots` | what a thread works with, apart from the thread |
 //! | `idle` | who searches, who sleeps, whom to wake; the protocol in prose |
 //! | `park` | how a thread sleeps: the hook [`Park`], and [`Parker`] |
+//! | `condvar` | what other threads than workers sleep on for long |
 //! | `block_on`, `guest`, `current_thread` | the thread inside `block_on` |
 //! | `block_in_place` | a worker steps aside and a spare takes its place |
 //! | `threads` | which threads there are, and who finishes the shutdown |
@@ -41,7 +42,7 @@ mod block_in_place;
 mod block_on;
 mod blocking;
 pub mod budget;
-#[cfg(not(any(rt_loom, rt_shuttle)))]
+#[cfg(not(rt_shuttle))]
 mod condvar;
 mod context;
 mod current_thread;

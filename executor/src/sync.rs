@@ -86,6 +86,14 @@ pub(crate) mod bug {
     /// An unpark of an awake thread leaves no token.
     pub(crate) const PARKER_UNPARK_LOST: Bug =
         Bug::named("parker_unpark_lost", "token_against_sleep");
+    /// Who waits for a condition gives its mutex up before notifiers can find it.
+    pub(crate) const CONDVAR_SLEEP_LATE: Bug =
+        Bug::named("condvar_sleep_late", "notification_vs_falling_asleep");
+    /// Who wakes takes the caller's mutex while notifiers, who may have it, wait for the other.
+    pub(crate) const CONDVAR_LOCKS_CROSSED: Bug = Bug::named(
+        "condvar_locks_crossed",
+        "notification_under_the_mutex_vs_waking",
+    );
     /// The watchman writes a slot off without looking again whether it is still stuck.
     pub(crate) const RESCUE_WRITE_OFF_UNCHECKED: Bug =
         Bug::named("rescue_write_off_unchecked", "write_off_against_step_out");
@@ -183,6 +191,16 @@ pub(crate) mod bug {
     pub(crate) const POOL_HELP_CLOSED: Bug = Bug::named("pool_help_closed", "shutdown_vs_submit");
 }
 
+/// Whether a wait ended because its time was over.
+#[derive(Debug)]
+pub(crate) struct WaitTimeoutResult(pub(crate) bool);
+
+impl WaitTimeoutResult {
+    pub(crate) fn timed_out(&self) -> bool {
+        self.0
+    }
+}
+
 /// A planted bug: there if the environment says `RT_BUG=name`.
 #[cfg(any(rt_loom, rt_shuttle))]
 #[derive(Clone, Copy)]
@@ -219,6 +237,11 @@ mod real {
     };
     use std::time::{Duration, Instant};
     pub(crate) use std::{thread, thread as os_thread, thread_local};
+
+    /// Std's locks, of which the condition variable is made.
+    pub(crate) mod locks {
+        pub(crate) use std::sync::{Condvar, Mutex};
+    }
 
     /// What is smaller in scenarios than in earnest.
     pub(crate) const fn scaled(real: usize, _small: usize) -> usize {
@@ -324,6 +347,7 @@ mod plain {
 /// Loom's primitives with the signatures of the real ones.
 #[cfg(rt_loom)]
 mod modelled {
+    use super::WaitTimeoutResult;
     use std::ops::{Deref, DerefMut};
     use std::time::{Duration, Instant};
 
@@ -447,10 +471,20 @@ mod modelled {
     /// Unlocks on drop.
     #[derive(Debug)]
     pub(crate) struct MutexGuard<'a, T> {
-        /// Empty only while a [`Condvar`] waits with it.
+        /// Empty only while unlocked.
         inner: Option<loom::sync::MutexGuard<'a, T>>,
         /// To lock again.
         mutex: &'a loom::sync::Mutex<T>,
+    }
+
+    impl<T> MutexGuard<'_, T> {
+        /// Calls `f` without the lock.
+        pub(crate) fn unlocked<R>(guard: &mut Self, f: impl FnOnce() -> R) -> R {
+            drop(guard.inner.take());
+            let result = f();
+            guard.inner = Some(lock(guard.mutex));
+            result
+        }
     }
 
     impl<T> Deref for MutexGuard<'_, T> {
@@ -470,16 +504,6 @@ mod modelled {
     /// A condition variable with parking_lot's signatures.
     #[derive(Debug, Default)]
     pub(crate) struct Condvar(loom::sync::Condvar);
-
-    /// Whether a wait ended because its time was over.
-    #[derive(Debug)]
-    pub(crate) struct WaitTimeoutResult(bool);
-
-    impl WaitTimeoutResult {
-        pub(crate) fn timed_out(&self) -> bool {
-            self.0
-        }
-    }
 
     impl Condvar {
         pub(crate) fn new() -> Condvar {
@@ -502,8 +526,7 @@ mod modelled {
                 self.wait(guard);
                 return WaitTimeoutResult(false);
             }
-            drop(guard.inner.take());
-            guard.inner = Some(lock(guard.mutex));
+            MutexGuard::unlocked(guard, || ());
             WaitTimeoutResult(true)
         }
 
@@ -513,6 +536,74 @@ mod modelled {
 
         pub(crate) fn notify_all(&self) {
             self.0.notify_all();
+        }
+    }
+
+    /// Locks with std's signatures.
+    pub(crate) mod locks {
+        use super::{MutexGuard, WaitTimeoutResult, thread};
+        use std::sync::LockResult;
+        use std::time::Duration;
+
+        /// A mutex that nobody poisons.
+        #[derive(Debug, Default)]
+        pub(crate) struct Mutex<T>(super::Mutex<T>);
+
+        impl<T> Mutex<T> {
+            pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+                Ok(self.0.lock())
+            }
+        }
+
+        /// A condition variable. Std promises no order: whoever fell asleep last is notified first.
+        #[derive(Debug, Default)]
+        pub(crate) struct Condvar(super::Mutex<Vec<thread::Thread>>);
+
+        impl Condvar {
+            /// Sleeps without the mutex; whether there was no notification. What an earlier notification has left may end the wait.
+            fn sleep<T>(&self, guard: &mut MutexGuard<'_, T>, sleep: impl FnOnce()) -> bool {
+                let me = thread::current();
+                let id = me.id();
+                self.0.lock().push(me);
+                MutexGuard::unlocked(guard, sleep);
+                let mut sleepers = self.0.lock();
+                let before = sleepers.len();
+                sleepers.retain(|sleeper| sleeper.id() != id);
+                sleepers.len() < before
+            }
+
+            pub(crate) fn wait<'a, T>(
+                &self,
+                mut guard: MutexGuard<'a, T>,
+            ) -> LockResult<MutexGuard<'a, T>> {
+                self.sleep(&mut guard, thread::park);
+                Ok(guard)
+            }
+
+            /// Loom has no time: a wait of zero length runs out at once (others may notify it in between), any other lasts until a notification.
+            pub(crate) fn wait_timeout<'a, T>(
+                &self,
+                mut guard: MutexGuard<'a, T>,
+                timeout: Duration,
+            ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+                let sleep = || {
+                    if !timeout.is_zero() {
+                        thread::park();
+                    }
+                };
+                let timed_out = self.sleep(&mut guard, sleep) && timeout.is_zero();
+                Ok((guard, WaitTimeoutResult(timed_out)))
+            }
+
+            pub(crate) fn notify_one(&self) {
+                let sleeper = self.0.lock().pop();
+                sleeper.iter().for_each(thread::Thread::unpark);
+            }
+
+            pub(crate) fn notify_all(&self) {
+                let sleepers = std::mem::take(&mut *self.0.lock());
+                sleepers.iter().for_each(thread::Thread::unpark);
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ use std::sync::atomic as real;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use super::WaitTimeoutResult;
 pub(crate) use crate::local_of_coroutine as thread_local;
 pub(crate) use real::Ordering;
 pub(crate) use thread as os_thread;
@@ -649,16 +650,6 @@ struct Waiter {
 impl Waiter {
     fn is_notified(&self) -> bool {
         self.is_notified.load(Ordering::Relaxed)
-    }
-}
-
-/// Whether a wait ended because its time was over.
-#[derive(Debug)]
-pub(crate) struct WaitTimeoutResult(bool);
-
-impl WaitTimeoutResult {
-    pub(crate) fn timed_out(&self) -> bool {
-        self.0
     }
 }
 
