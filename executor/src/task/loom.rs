@@ -805,7 +805,7 @@ fn slot_steal_vs_put() {
 
 #[test]
 fn waker_clone_vs_the_free_of_the_cell() {
-    bounded_model(|| {
+    model(|| {
         let queue = Queue::new();
         let (gate, handle) = waiting(&queue);
         let waker = gate.take();
