@@ -12,17 +12,17 @@
 //! load. Off a worker: one more count of the shared `Arc` and one less, a push to the injector, the fence and the load. A futex wake only if a
 //! worker is parked and none searches. Spawn: one allocation, one lock of a sharded list, then as a wake.
 //!
-//! How it ends: `scheduler/shutdown.rs`.
+//! What it is made with: `scheduler/config.rs`. How it ends: `scheduler/shutdown.rs`.
 
 use crate::block_on::Root;
-use crate::blocking::{self, Pool};
+use crate::blocking::Pool;
 use crate::context::{self, EnterGuard};
 use crate::idle::{Idle, Parked};
 use crate::lane::Lane;
 use crate::metrics::Counters;
 use crate::park::Park;
-use crate::report::{Probe, Reporter, SlowPolls};
-use crate::rescue::{Rescue, Stamp};
+use crate::report::Reporter;
+use crate::rescue::Stamp;
 use crate::slots::{Seat, Slots};
 use crate::sync::deque::{Injector, Steal};
 use crate::sync::{AtomicBool, Mutex, Ordering, bug, scaled, thread_local};
@@ -36,118 +36,19 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::ops::Range;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
+mod config;
 mod shutdown;
 
-/// How many spare slots stand by for workers that are stuck or inside `block_in_place`. Beyond that, a worker that blocks is not replaced.
-const SPARES: usize = scaled(Rescue::MAX_SPARES, 2);
-/// How many threads may be guests at the same time; further ones block without running tasks.
-const GUESTS: usize = scaled(8, 1);
+pub use config::{Around, Config, Flavor, Hook, NameThread};
+
+pub(crate) use config::call_hook;
 
 /// How many shards the list of live tasks has for each worker. Who spawns moves on from shard to shard, those who complete the tasks follow; the more
 /// shards, the seldomer they meet (`spawn_outside`).
 const SHARDS_A_WORKER: usize = 16;
-
-/// Which threads run the tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flavor {
-    /// Worker threads of the runtime's own.
-    MultiThread,
-    /// The thread inside `block_on`, and only while it is there.
-    CurrentThread,
-}
-
-/// Called on a thread of the runtime at a certain point of its life.
-pub type Hook = Arc<dyn Fn() + Send + Sync>;
-/// Called around everything that a thread of the runtime does.
-pub type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
-/// Names the next thread.
-pub type NameThread = Arc<dyn Fn() -> String + Send + Sync>;
-
-/// What an executor is made with.
-pub struct Config {
-    /// Which threads run the tasks.
-    pub flavor: Flavor,
-    /// The number of workers; 1 for [`Flavor::CurrentThread`].
-    pub workers: usize,
-    /// Whether a thread inside `block_on` runs tasks of its root.
-    pub guest: bool,
-    /// A busy worker looks at the driver every so many ticks.
-    pub event_interval: u32,
-    /// A worker looks at the injector first every so many ticks.
-    pub injector_interval: u32,
-    /// Whether a woken task may run next, before those that wait longer.
-    pub lifo_slot: bool,
-    /// Names each thread as it starts.
-    pub thread_name: NameThread,
-    /// The stack of each thread in bytes; std's default if `None`.
-    pub stack_size: Option<usize>,
-    /// How long an idle thread of the blocking pool, or a spare, lives.
-    pub keep_alive: Duration,
-    /// The most threads that the blocking pool may have.
-    pub max_blocking: usize,
-    /// How stuck workers are replaced; `None`: not at all. Only for [`Flavor::MultiThread`].
-    pub rescue: Option<Rescue>,
-    /// When and how slow polls are reported.
-    pub slow_polls: SlowPolls,
-    /// How to learn what another thread is doing, if that can be known.
-    pub probe: Option<Probe>,
-    /// Runs at the start of each thread.
-    pub on_thread_start: Option<Hook>,
-    /// Runs at the end of each thread.
-    pub on_thread_stop: Option<Hook>,
-    /// Runs before a worker sleeps.
-    pub on_thread_park: Option<Hook>,
-    /// Runs after a worker slept.
-    pub on_thread_unpark: Option<Hook>,
-    /// Runs around each thread, once it knows its handle.
-    pub around: Option<Around>,
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("flavor", &self.flavor)
-            .field("workers", &self.workers)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Config {
-    /// The number of slots, and so of timer shards and parkers, that an executor with this configuration has.
-    pub fn slots(&self) -> usize {
-        let (workers, spares, guests) = self.layout();
-        workers + spares + guests
-    }
-
-    /// The slots of guests; none on the current-thread flavor, whose only thread does everything.
-    pub fn guest_slots(&self) -> Range<usize> {
-        let (workers, _, guests) = self.layout();
-        match self.flavor {
-            Flavor::MultiThread => workers..workers + guests,
-            Flavor::CurrentThread => 0..0,
-        }
-    }
-
-    /// Slots for workers, for spares, for threads inside `block_on`.
-    fn layout(&self) -> (usize, usize, usize) {
-        match self.flavor {
-            Flavor::MultiThread => (self.workers, SPARES, if self.guest { GUESTS } else { 0 }),
-            Flavor::CurrentThread => (0, 0, 1),
-        }
-    }
-}
-
-/// Calls a user's hook; its panic has been reported by the panic hook and ends there.
-pub(crate) fn call_hook(hook: &Option<Hook>) {
-    if let Some(hook) = hook {
-        let _ = contain(|| hook());
-    }
-}
 
 /// What all threads and handles share.
 pub(crate) struct Shared {
@@ -372,6 +273,21 @@ impl Shared {
                 .any(|slot| !self.slots.get(slot).stealer.is_empty())
     }
 
+    /// The second look at the queues that a thread owes which has just parked (idle.md, P3).
+    pub(crate) fn after_parking(&self, parked: Parked) {
+        if parked == Parked::Recheck && self.has_work() {
+            self.notify();
+        }
+    }
+
+    /// Takes a slot for a thread that comes and goes; none once the executor closes.
+    pub(crate) fn free_slot(&self, seat: Seat) -> Option<usize> {
+        if self.is_closing() {
+            return None;
+        }
+        self.slots.take(seat)
+    }
+
     /// Whether this is a forked child of the process that started the runtime. One system call.
     pub(crate) fn is_forked(&self) -> bool {
         self.process != std::process::id()
@@ -411,7 +327,7 @@ impl Handle {
             owned: Owned::new(scaled(SHARDS_A_WORKER * config.workers, 1)),
             park,
             threads: Threads::new(workers, config.slots()),
-            blocking: Pool::new(blocking_config(&config, me)),
+            blocking: Pool::new(config.blocking(me)),
             lane: match config.rescue {
                 Some(rescue) if rescue.lane > 0 => {
                     Lane::new(rescue.lane, rescue.lane + rescue.spares)
@@ -665,29 +581,6 @@ fn pop(queue: &Injector<Runnable>) -> Option<Runnable> {
     }
 }
 
-fn blocking_config(config: &Config, me: &Weak<Shared>) -> blocking::Config {
-    let me = me.clone();
-    let around = config.around.clone();
-    blocking::Config {
-        max_threads: config.max_blocking,
-        keep_alive: config.keep_alive,
-        name: Arc::clone(&config.thread_name),
-        stack_size: config.stack_size,
-        on_start: config.on_thread_start.clone(),
-        on_stop: config.on_thread_stop.clone(),
-        around: Arc::new(move |body: &mut dyn FnMut()| {
-            let shared = me.upgrade();
-            let _member = shared.as_ref().map(context::set_member);
-            let _entered = shared.map(|shared| Handle { shared }.enter());
-            match &around {
-                Some(around) => around(body),
-                None => body(),
-            }
-        }),
-        ..blocking::Config::default()
-    }
-}
-
 #[inline]
 fn meta(location: &'static Location<'static>, name: Option<Box<str>>) -> Meta {
     let meta = Meta::new(location);
@@ -712,21 +605,4 @@ fn shard_hint() -> usize {
             (std::ptr::from_ref(spawned).addr() >> 12).wrapping_add(count >> 6)
         })
         .unwrap_or(0)
-}
-
-/// What a worker does after it parked.
-impl Shared {
-    pub(crate) fn after_parking(&self, parked: Parked) {
-        if parked == Parked::Recheck && self.has_work() {
-            self.notify();
-        }
-    }
-
-    /// The seat's slots, for threads that come and go.
-    pub(crate) fn free_slot(&self, seat: Seat) -> Option<usize> {
-        if self.is_closing() {
-            return None;
-        }
-        self.slots.take(seat)
-    }
 }
