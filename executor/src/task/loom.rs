@@ -2,13 +2,12 @@
 //!
 //! Run with `RUSTFLAGS="--cfg rt_loom" LOOM_MAX_PREEMPTIONS=3 cargo test -p executor --lib --release loom`. A use after
 //! the free is a race on the header's `Alive`, a cell that is never freed is a leak, and a wake that is lost leaves a
-//! task unfinished, which [`Model::finish`] checks.
+//! task unfinished, which `Queue::finish` checks. What they are made of is in `loom/parts.rs`.
 
-use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll};
 
 use ::loom::alloc::Track;
 use ::loom::cell::UnsafeCell;
@@ -18,159 +17,9 @@ use ::loom::thread;
 use super::runnable::Polled;
 use super::*;
 use crate::sync::{Mutex, bounded_model, model};
+use parts::{Gate, Happened, Looks, MARK, POLLED, Queue, counting, noop_poll, through, waiting};
 
-/// A scheduler without threads: the model's threads run its queue.
-struct Queue {
-    owned: Owned<Queue>,
-    tasks: Mutex<Vec<Runnable>>,
-}
-
-impl Schedule for Queue {
-    fn schedule(task: Scheduled<Queue>, _: Cause) {
-        // Loom would not see the end of a std `Arc`, so keep it like a scheduler whose thread holds none.
-        let queue = task.keep();
-        let runnable = task.into_runnable();
-        queue.tasks.lock().push(runnable);
-    }
-
-    fn owned(&self) -> &Owned<Queue> {
-        &self.owned
-    }
-
-    fn polled(&self, task: &Runnable) {
-        if task.conduct() & POLLED == 0 {
-            task.add_conduct(POLLED);
-        }
-    }
-}
-
-/// A task's conduct once it has been polled.
-const POLLED: u8 = 1;
-/// What a watchman adds to it.
-const MARK: u8 = 2;
-
-impl Queue {
-    fn new() -> Arc<Queue> {
-        let queue = Arc::new(Queue {
-            owned: Owned::new(1),
-            tasks: Mutex::new(Vec::new()),
-        });
-        queue.owned.adopt(queue.clone());
-        queue
-    }
-
-    fn bind<F>(&self, future: F) -> (JoinHandle<F::Output>, Option<Runnable>)
-    where
-        F: Future + Send + 'static,
-        F::Output: Send,
-    {
-        self.owned.bind(future, Meta::new(Location::caller()), 0)
-    }
-
-    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send,
-    {
-        let (handle, runnable) = self.bind(future);
-        self.tasks.lock().extend(runnable);
-        handle
-    }
-
-    fn run(&self) -> Option<Polled> {
-        let runnable = self.tasks.lock().pop();
-        Some(runnable?.run())
-    }
-
-    fn drain(&self) {
-        while self.run().is_some() {}
-    }
-
-    /// Ends the model: everything must be able to complete, and the list lets go of the queue.
-    fn finish(self: Arc<Queue>) {
-        self.drain();
-        self.owned.close();
-        self.owned.cancel_all(|runnable| {
-            runnable.run();
-        });
-        self.drain();
-        assert!(self.owned.is_empty());
-        assert_eq!(Arc::strong_count(&self), 1);
-    }
-}
-
-/// A future that is ready once `open` is true, and the waker of its last poll.
-struct Gate {
-    open: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-    polls: AtomicUsize,
-}
-
-impl Gate {
-    fn new() -> Arc<Gate> {
-        Arc::new(Gate {
-            open: AtomicBool::new(false),
-            waker: Mutex::new(None),
-            polls: AtomicUsize::new(0),
-        })
-    }
-
-    /// Opens the gate as one that trusts the waker to order things: without an ordering of its own.
-    fn open(&self) {
-        self.open.store(true, Relaxed);
-    }
-
-    fn waker(&self) -> Waker {
-        self.waker.lock().clone().expect("polled")
-    }
-
-    /// Takes the waker away: the task then has no references but those of the model.
-    fn take(&self) -> Waker {
-        self.waker.lock().take().expect("polled")
-    }
-}
-
-/// Waits at a gate; gives the gate's number of polls.
-struct Through {
-    gate: Arc<Gate>,
-    /// Loom reports a future that is never dropped.
-    _leak: Track<()>,
-}
-
-impl Future for Through {
-    type Output = (usize, Track<()>);
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let polls = self.gate.polls.fetch_add(1, Relaxed) + 1;
-        if self.gate.open.load(Relaxed) {
-            return Poll::Ready((polls, Track::new(())));
-        }
-        // Only the first poll leaves a waker: where a lock is taken, it must not order what the cell should order.
-        if polls == 1 {
-            *self.gate.waker.lock() = Some(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-}
-
-fn through(gate: &Arc<Gate>) -> Through {
-    Through {
-        gate: gate.clone(),
-        _leak: Track::new(()),
-    }
-}
-
-/// A task that waits at a gate, polled once.
-fn waiting(queue: &Queue) -> (Arc<Gate>, JoinHandle<(usize, Track<()>)>) {
-    let gate = Gate::new();
-    let handle = queue.spawn(through(&gate));
-    assert_eq!(queue.run(), Some(Polled::Pending));
-    (gate, handle)
-}
-
-fn noop_poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
+mod parts;
 
 #[test]
 fn wake_vs_poll_end() {
@@ -365,27 +214,6 @@ fn abort_vs_run() {
     });
 }
 
-/// Never ready; tells on drop whether it sees the gate open.
-struct Looks {
-    gate: Arc<Gate>,
-    saw_it_open: Arc<AtomicBool>,
-}
-
-impl Future for Looks {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
-    }
-}
-
-impl Drop for Looks {
-    fn drop(&mut self) {
-        self.saw_it_open
-            .store(self.gate.open.load(Relaxed), Relaxed);
-    }
-}
-
 #[test]
 fn abort_vs_drop_of_the_future() {
     model(|| {
@@ -430,32 +258,6 @@ fn abort_vs_wake_of_an_idle_task() {
         drop(handle);
         queue.finish();
     });
-}
-
-/// A waker whose wakes are counted by an atomic of loom's.
-fn counting(count: &Arc<AtomicUsize>) -> Waker {
-    fn raw(count: Arc<AtomicUsize>) -> RawWaker {
-        RawWaker::new(Arc::into_raw(count).cast(), &VTABLE)
-    }
-    fn get(data: *const ()) -> Arc<AtomicUsize> {
-        // SAFETY: `raw` made the pointer, and every waker owns one count.
-        unsafe { Arc::from_raw(data.cast()) }
-    }
-    static VTABLE: RawWakerVTable = RawWakerVTable::new(
-        |data| {
-            let count = std::mem::ManuallyDrop::new(get(data));
-            raw((*count).clone())
-        },
-        |data| {
-            get(data).fetch_add(1, SeqCst);
-        },
-        |data| {
-            std::mem::ManuallyDrop::new(get(data)).fetch_add(1, SeqCst);
-        },
-        |data| drop(get(data)),
-    );
-    // SAFETY: the functions keep the contract of `RawWaker`.
-    unsafe { Waker::from_raw(raw(count.clone())) }
 }
 
 #[test]
@@ -575,20 +377,6 @@ fn join_drop_vs_abort_vs_run() {
         third.join().unwrap();
         queue.finish();
     });
-}
-
-/// Counts over all executions of a model, to see that what was to be explored did happen.
-#[derive(Default)]
-struct Happened(std::sync::atomic::AtomicUsize);
-
-impl Happened {
-    fn count(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    fn did(&self) -> bool {
-        self.0.load(Relaxed) > 0
-    }
 }
 
 #[test]
