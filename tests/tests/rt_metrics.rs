@@ -391,6 +391,28 @@ fn a_stuck_worker_is_seen_and_its_task_goes_through_the_lane() {
     until(&runtime, |_| task.is_finished());
 }
 
+/// It takes the place of the only worker, finds no task, and sleeps without having polled anything.
+#[test]
+fn a_spare_with_nothing_to_do_is_listed() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_slow_poll(|_| ())
+        .build()
+        .expect("a runtime can be built");
+    let (release, released) = mpsc::channel::<()>();
+    let task = runtime.spawn(async move {
+        let _ = released.recv();
+    });
+    let metrics = until(&runtime, |metrics| {
+        let mut spares = metrics.workers().iter();
+        spares.any(|spare| spare.name() == "spare 0" && spare.state() == WorkerState::Parked)
+    });
+    assert_eq!(metrics.num_workers(), 1);
+    drop(release);
+    until(&runtime, |_| task.is_finished());
+}
+
 // -------------------------------------------------------------------- I/O
 
 #[test]

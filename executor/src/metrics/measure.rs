@@ -3,7 +3,7 @@
 //! So two of them may tell of moments some microseconds apart. Each by itself never goes backwards; and the numbers of
 //! spawned and of live tasks are of one moment, shard by shard, so that neither does their difference.
 
-use super::{Metrics, WorkerMetrics, WorkerState};
+use super::{Metrics, WorkerMetrics, WorkerState, read};
 use crate::report::Spot;
 use crate::rescue::Rescue;
 use crate::scheduler::{Flavor, Handle, Shared};
@@ -13,7 +13,7 @@ use std::time::Instant;
 impl Handle {
     /// Copies what has been counted.
     ///
-    /// Takes some locks for a moment each: those of the list of live tasks (four a worker), of the threads, of the lane
+    /// Takes some locks for a moment each: those of the list of live tasks (sixteen shards a worker), of the threads, of the lane
     /// and of the blocking pool.
     pub fn metrics(&self) -> Metrics {
         let shared = self.shared();
@@ -43,11 +43,18 @@ impl Shared {
         let now = Instant::now();
         // The only slot of a current-thread runtime is listed before anybody has served it.
         let candidates = self.slots.used().max(1);
-        // Once a slot has been served, it is listed for ever: its count of polls does not go back.
-        let is_listed =
-            |&slot: &usize| slot < self.config.workers || self.slots.get(slot).polls() > 0;
-        let slots = (0..candidates).filter(is_listed);
+        let slots = (0..candidates).filter(|&slot| self.is_listed(slot));
         slots.map(|slot| self.measure_slot(slot, now)).collect()
+    }
+
+    /// Whether anybody serves `slot`, or has done anything there: then it is listed for ever, so that what it has counted
+    /// does not go back. A spare that finds nothing to do sleeps without having polled.
+    fn is_listed(&self, index: usize) -> bool {
+        let slot = self.slots.get(index);
+        index < self.config.workers
+            || self.slots.is_live(index)
+            || slot.polls() > 0
+            || read(&slot.counters.parks) > 0
     }
 
     fn measure_slot(&self, index: usize, now: Instant) -> WorkerMetrics {
