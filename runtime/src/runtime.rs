@@ -33,6 +33,13 @@ pub enum RuntimeFlavor {
 /// polled is dropped when its poll returns. Dropped on one of its own threads, in a task say, it only signals, and the last thread to
 /// end does the rest. (Tokio panics there.)
 ///
+/// # Processes that fork
+///
+/// A child of `fork` has none of its parent's threads. It may start a runtime of its own, drop that of its parent, and leave a `block_on` inside
+/// of which it was forked. `block_on` of the parent's runtime, and whatever makes a socket there, panics and says so. A spawn does not: to
+/// find out would be a system call for each. The task is never polled, and what awaits it waits for ever, as does what a child
+/// that was forked inside of `block_on` goes on to await there; and such a wait may take events away from the parent.
+///
 /// # Examples
 ///
 /// ```
@@ -112,8 +119,9 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If the future panics; and on a thread that drives a task or the future of another `block_on` already: use
-    /// `.await` there. On the threads of `spawn_blocking` and inside `block_in_place` it is allowed.
+    /// If the future panics; on a thread that drives a task or the future of another `block_on` already: use `.await`
+    /// there (on the threads of `spawn_blocking` and inside `block_in_place` it is allowed); and in a child that was
+    /// forked from the process that started the runtime.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.handle.block_on(future)

@@ -19,33 +19,47 @@ use runtime_tests::{
     DropCount, LIMIT, Watchdog, child, current_thread, multi_thread, panic_text, yield_until,
 };
 
-/// Runs `body` in a fork of this process and returns what it wrote there.
+/// Forks this process.
+///
+/// # Safety
+///
+/// The child must take no lock that another thread of its parent could have held at this moment, and leave by [`leave`].
+unsafe fn fork() -> Forked {
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+    // SAFETY: the child goes on with this thread only; the caller sees to its locks.
+    let child = unsafe { libc::fork() };
+    if child != 0 {
+        let child = rustix::process::Pid::from_raw(child).expect("this process can fork");
+        return Forked::Parent(child, File::from(reader));
+    }
+    // SAFETY: sets a timer of this process, which ends it if it hangs.
+    unsafe { libc::alarm(LIMIT.as_secs() as libc::c_uint / 2) };
+    Forked::Child(File::from(writer))
+}
+
+/// Where the program goes on after a fork.
+enum Forked {
+    /// Here the child and what it says can be waited for.
+    Parent(rustix::process::Pid, File),
+    /// Here something can be said.
+    Child(File),
+}
+
+/// Ends the child after `body`.
+fn leave(body: impl FnOnce()) -> ! {
+    let came_through = catch_unwind(AssertUnwindSafe(body)).is_ok();
+    // SAFETY: ends the child without running anything of its parent's.
+    unsafe { libc::_exit(if came_through { 0 } else { 1 }) };
+}
+
+/// Waits for the child, and returns what it said.
 ///
 /// # Panics
 ///
-/// When the child does not end by itself, or when `body` panics.
-fn in_fork(body: impl FnOnce(&mut File)) -> String {
-    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
-    // The child has no use for the hook's output, nor for the locks that it takes.
-    let hook = take_hook();
-    set_hook(Box::new(|_| {}));
-    // SAFETY: the child goes on with this thread only. It takes no lock that another thread of its parent could
-    // have held: those are the runtime's, and asleep or inside `yield_now`. It leaves with `_exit`.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        drop(reader);
-        // SAFETY: sets a timer of this process, which ends it if it hangs.
-        unsafe { libc::alarm(LIMIT.as_secs() as libc::c_uint / 2) };
-        let mut said = File::from(writer);
-        let came_through = catch_unwind(AssertUnwindSafe(|| body(&mut said))).is_ok();
-        // SAFETY: ends the child without running anything of its parent's.
-        unsafe { libc::_exit(if came_through { 0 } else { 1 }) };
-    }
-    set_hook(hook);
-    drop(writer);
-    let child = rustix::process::Pid::from_raw(child).expect("this process can fork");
+/// When it did not end by itself, or not well.
+fn wait_for(child: rustix::process::Pid, mut reader: File) -> String {
     let mut said = String::new();
-    let read = File::from(reader).read_to_string(&mut said);
+    let read = reader.read_to_string(&mut said);
     let (_, status) = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty())
         .expect("it is our child")
         .expect("it was waited for");
@@ -56,6 +70,25 @@ fn in_fork(body: impl FnOnce(&mut File)) -> String {
         "{status:?}; it said {said:?}"
     );
     said
+}
+
+/// Runs `body` in a fork of this process and returns what it wrote there.
+///
+/// # Panics
+///
+/// When the child does not end by itself, or when `body` panics.
+fn in_fork(body: impl FnOnce(&mut File)) -> String {
+    // The child has no use for the hook's output, nor for the locks that it takes.
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    // SAFETY: the locks that others could have held are the runtime's, and these are asleep or inside `yield_now`.
+    match unsafe { fork() } {
+        Forked::Child(mut said) => leave(|| body(&mut said)),
+        Forked::Parent(child, reader) => {
+            set_hook(hook);
+            wait_for(child, reader)
+        }
+    }
 }
 
 /// Calls `f`, which must panic, and writes the panic's message as a line.
@@ -294,4 +327,33 @@ fn a_child_may_start_a_runtime_of_its_own() {
         assert_eq!(said, "works");
         works(&runtime);
     });
+}
+
+/// What it awaits there instead is not waited for as it should be, which nothing says: `Runtime`, "Processes that fork".
+#[test]
+fn a_child_that_was_forked_inside_a_root_may_leave_it_and_end_the_runtime() {
+    child::run(
+        "a_child_that_was_forked_inside_a_root_may_leave_it_and_end_the_runtime",
+        || {
+            let _watchdog = Watchdog::new(LIMIT);
+            for runtime in each_runtime() {
+                works(&runtime);
+                wait_for_others_to_sleep();
+                // SAFETY: all others are asleep, so they hold no lock; the child leaves below.
+                let forked = runtime.block_on(async { unsafe { fork() } });
+                match forked {
+                    Forked::Child(mut said) => leave(|| {
+                        drop(runtime);
+                        let own = multi_thread(1);
+                        works(&own);
+                        said.write_all(b"left").expect("a pipe");
+                    }),
+                    Forked::Parent(child, reader) => {
+                        assert_eq!(wait_for(child, reader), "left");
+                        works(&runtime);
+                    }
+                }
+            }
+        },
+    );
 }

@@ -41,7 +41,8 @@
 //!
 //! # Panics
 //!
-//! Whatever makes a socket panics outside of a runtime: functions when called, async functions when first polled.
+//! Whatever makes a socket panics outside of a runtime, and in one that a forked child has from its parent: functions when called,
+//! async functions when first polled.
 
 mod addr;
 mod backoff;
