@@ -89,8 +89,6 @@ fn drive_seated<F: Future>(
     let mut tick: u32 = 0;
     let mut looked: u32 = 0;
     let watch = Watch::new(shared);
-    // A local task comes between two urgent ones.
-    let mut after_urgent = false;
     'root: loop {
         if tick.wrapping_sub(looked) >= config.event_interval {
             looked = tick;
@@ -109,13 +107,15 @@ fn drive_seated<F: Future>(
             }
             tick = tick.wrapping_add(1);
             let by_interval = tick.is_multiple_of(config.injector_interval);
-            let urgent = !after_urgent && shared.take_urgent();
+            let urgent = worker.heeds_urgent();
             let injected = if by_interval || urgent {
                 shared.pop_injected(urgent)
             } else {
                 None
             };
-            after_urgent = urgent && injected.is_some();
+            if urgent && injected.is_some() {
+                worker.ran_urgent();
+            }
             let task = injected
                 .or_else(|| worker.next_local())
                 .or_else(|| worker.pop_injected_batch());

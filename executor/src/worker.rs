@@ -4,7 +4,7 @@
 //!
 //! 1. chores, when their time has come: every `event_interval` ticks, a look at the driver; every `injector_interval` ticks, one task of the
 //!    injector first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
-//! 2. the slot's signal word (shutdown, stuck) and the `urgent` flag: one relaxed load each;
+//! 2. the slot's signal word (shutdown, stuck) and, if it is time, the `urgent` flag: one relaxed load each;
 //! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector;
 //! 4. search (`worker/search.rs`): the other live slots in a random order, the injector, at last (after some patience, if it has stolen before) the LIFO slots of those who
 //!    compute for long;
@@ -15,6 +15,10 @@
 //! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
 //! [`LONG_POLL`] on average does notify. By the same average it tells whether what its driver has woken is enough work
 //! for two (`idle.md`, N6).
+//!
+//! **Urgent** is what others injected while nobody slept: it comes before the slot's own tasks, one of each in turn. But a batch that
+//! came out of the injector itself runs first, as far as that takes less than [`URGENT_WAIT`] by the average: else the flag and the injector's head
+//! travel between the threads for every task of somebody who spawns many from outside.
 //!
 //! **Samples.** How long polls last and how long tasks wait to be polled is known from one turn in [`SAMPLE_INTERVAL`]: then the poll is timed, and
 //! the next task that this thread schedules gets a time stamp, kept beside the queue, and a mark that the thread which polls it finds.
@@ -52,6 +56,8 @@ const LONG_POLL: u64 = 20_000;
 /// A window of the poll average begins after every so many times of parking (and at every look at the driver): one long poll should not
 /// be taken for a habit too often.
 const WINDOW_EVERY: u32 = 8;
+/// So long, by the average of the polls, what is urgent waits behind the rest of a batch. Less than what waking a thread takes.
+const URGENT_WAIT: u64 = 20_000;
 /// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own; as many as keep the
 /// cost of a sample, some 700 instructions, below one in a hundred (`benches/instructions`).
 pub(crate) const SAMPLE_INTERVAL: u32 = 251;
@@ -106,6 +112,8 @@ pub(crate) struct Worker {
     sent_away: Cell<usize>,
     /// Whether the slot was given up inside `block_in_place`.
     retired: Cell<bool>,
+    /// Turns before urgent tasks come first again.
+    not_urgent: Cell<usize>,
     /// Turns until the next chore.
     chore_in: Cell<u32>,
     /// Turns until each of them, as of the last chore. Counted down: a division by a number that is not known at compile time would cost as
@@ -238,6 +246,7 @@ impl Worker {
             batch: Cell::new(None),
             sent_away: Cell::new(0),
             retired: Cell::new(false),
+            not_urgent: Cell::new(0),
             chore_in: Cell::new(chores.span),
             chores: Cell::new(chores),
             stamp_next: Cell::new(false),
@@ -379,8 +388,6 @@ impl Worker {
     // ---------------------------------------------------------------- the loop
 
     fn run(&self) {
-        // A local task comes between two urgent ones.
-        let mut after_urgent = false;
         // A slot given up inside `block_in_place` is not touched any more.
         while !self.retired.get() {
             let left = self.chore_in.get() - 1;
@@ -394,16 +401,14 @@ impl Worker {
             if signal != 0 && self.heed(signal) {
                 break;
             }
-            if !after_urgent
-                && self.shared.take_urgent()
+            if self.heeds_urgent()
                 && let Some(task) = self.shared.pop_injected(true)
             {
-                after_urgent = true;
+                self.ran_urgent();
                 self.count_injected(1);
                 self.run_task(task);
                 continue;
             }
-            after_urgent = false;
             if let Some(task) = self.next_local().or_else(|| self.next_batch()) {
                 if turn == Turn::Timed {
                     self.run_timed(task);
@@ -560,6 +565,24 @@ impl Worker {
         self.pop_injected_batch()
     }
 
+    /// Whether an urgent task comes before the slot's own in this turn, if there is one.
+    #[inline]
+    pub(crate) fn heeds_urgent(&self) -> bool {
+        match self.not_urgent.get() {
+            0 => self.shared.take_urgent(),
+            turns => {
+                self.not_urgent.set(turns - 1);
+                false
+            }
+        }
+    }
+
+    /// An urgent task is run: one of the slot's own comes next.
+    #[inline]
+    pub(crate) fn ran_urgent(&self) {
+        self.not_urgent.set(1);
+    }
+
     fn count_injected(&self, tasks: u64) {
         bump(&self.own.counters.injected, tasks);
     }
@@ -576,7 +599,10 @@ impl Worker {
         loop {
             match injector.steal_batch_and_pop(&self.deque) {
                 Steal::Success(task) => {
-                    self.count_injected(1 + self.deque.len() as u64);
+                    let rest = self.deque.len();
+                    self.count_injected(1 + rest as u64);
+                    self.not_urgent
+                        .set(turns_within(URGENT_WAIT, self.poll_nanos.get()).min(rest));
                     self.note_batch();
                     return Some(task);
                 }
@@ -781,4 +807,10 @@ fn count_down(left: &Cell<u32>, interval: u32) -> bool {
     let now = left.get() - 1;
     left.set(if now == 0 { interval } else { now });
     now == 0
+}
+
+/// How many polls that take `poll_nanos` on average are over within `nanos`.
+#[inline]
+fn turns_within(nanos: u64, poll_nanos: u64) -> usize {
+    usize::try_from(nanos / poll_nanos.max(1)).unwrap_or(usize::MAX)
 }
