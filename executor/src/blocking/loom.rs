@@ -65,8 +65,8 @@ fn submit_and_wait(shared: &Arc<Shared>, job: impl FnOnce() + Send + 'static) {
     has_run.recv().unwrap();
 }
 
-/// Submits a job that closes the pool, and waits until it runs. Loom tells of a deadlock if it is forgotten, or a thread does not end. That a shutdown is
-/// called elsewhere, while threads serve, have models of their own: the many interleavings with it are not those that are in question here.
+/// Submits a job that closes the pool, and waits until it runs. Loom tells of a deadlock if it is forgotten, or if a thread does not end. A shutdown that is
+/// called elsewhere, while threads serve, has models of its own; here its many interleavings would only hide the end of the exploration.
 fn submit_the_last(pool: Arc<Pool>) {
     let shared = pool.shared.clone();
     submit_and_wait(&shared, move || drop(pool));

@@ -98,7 +98,7 @@ fn two_notifications_vs_two_sleepers() {
 
 #[test]
 fn notification_vs_timeout() {
-    bounded_model(|| {
+    model(|| {
         let tokens = Arc::new(Tokens::default());
         let sleeper = {
             let tokens = tokens.clone();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ::loom::thread;
 
 use super::*;
-use crate::sync::{AtomicUsize, bounded_model, model};
+use crate::sync::{AtomicUsize, model};
 
 /// A scheduler with as much as the protocol needs.
 struct World {
@@ -174,7 +174,7 @@ fn push_against_last_searcher() {
 
 #[test]
 fn push_against_two_searchers() {
-    bounded_model(|| {
+    model(|| {
         // Slot 0 sleeps, slots 1 and 2 search; one task is there, a second comes.
         let world = World::new(3, 1);
         for _ in 0..2 {

@@ -13,7 +13,7 @@ use super::*;
 use crate::idle::{Idle, Parked};
 use crate::park::Parker;
 use crate::slots::{STUCK, Seat, Slots};
-use crate::sync::{Ordering, bounded_model, fence, model};
+use crate::sync::{Ordering, fence, model};
 use crate::watchman;
 
 /// How many threads are meant to be active.
@@ -352,7 +352,7 @@ fn hand_to_spare_against_timeout() {
 
 #[test]
 fn hand_to_spare_against_shutdown() {
-    bounded_model(|| {
+    model(|| {
         let threads = threads();
         let spare = {
             let threads = Arc::clone(&threads);
@@ -372,7 +372,7 @@ fn hand_to_spare_against_shutdown() {
 
 #[test]
 fn two_hands_against_one_spare() {
-    bounded_model(|| {
+    model(|| {
         let threads = threads();
         let spare = {
             let threads = Arc::clone(&threads);
