@@ -160,6 +160,19 @@ await check("http, with wrk", async () => {
   return `${Math.round(Number(rate))} requests/s`;
 });
 
+await check("children: how each ends", async () => void await prints("children",
+  /^hello$/m, /^"echo hello": exit status: 0$/m, /^"exit 3": exit status: 3$/m, /^"sleep 60": took longer than 2s$/m));
+
+await check("children: Ctrl-C ends them", async () => {
+  const example = start("children", "echo $$ started; sleep 60; true");
+  const [, pid] = await example.saw(/^(\d+) started$/m);
+  example.signal("SIGINT");
+  await example.saw(/^interrupted: ending what still runs \(1\)$/m);
+  // Not before all that hold its output have ended, the shell's `sleep` too.
+  equal(await example.end(1500), 0, "the exit status");
+  assert(await run("kill", ["-0", pid]).then(() => false, () => true), "the shell lives");
+});
+
 await check("shutdown: lets requests finish, refuses new ones", async () => {
   const server = await serve("shutdown");
   const working = talk(server.port, "600\n");
