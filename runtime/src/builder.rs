@@ -221,7 +221,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long an idle thread of the pool for blocking work lives; 10 s by default.
+    /// Sets how long an idle thread lives that is no worker, of the pool for blocking work, say, or a spare; 10 s by default.
     pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Self {
         self.keep_alive = duration;
         self
@@ -258,7 +258,8 @@ impl Builder {
         self
     }
 
-    /// Starts the clock paused; see [`time::pause`](crate::time::pause). Only for a current-thread runtime.
+    /// Starts the clock paused; see [`time::pause`](crate::time::pause). Only for a current-thread runtime: for another,
+    /// [`build`](Builder::build) fails.
     pub fn start_paused(&mut self, paused: bool) -> &mut Self {
         self.start_paused = paused;
         self
@@ -406,12 +407,6 @@ impl Builder {
 
     /// Starts the runtime.
     ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a setting out of range, `RUNTIME_WORKER_THREADS` included: the
-    /// message names it and the range. Otherwise what the operating system says when it refuses a descriptor or
-    /// a thread; nothing is left behind then.
-    ///
     /// # Examples
     ///
     /// ```
@@ -421,6 +416,12 @@ impl Builder {
     ///     .expect_err("a runtime without workers would run nothing");
     /// assert_eq!(error.to_string(), "worker_threads is 0, but must be from 1 to 1024");
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a setting out of range, `RUNTIME_WORKER_THREADS` included: the
+    /// message names it and the range. Otherwise what the operating system says when it refuses a descriptor or
+    /// a thread; nothing is left behind then.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let workers = self.valid_workers()?;
         in_range(

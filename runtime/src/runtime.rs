@@ -83,6 +83,19 @@ impl Runtime {
     }
 
     /// Returns a handle, through which other threads spawn onto this runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = runtime::Runtime::new()?;
+    /// let handle = runtime.handle().clone();
+    /// let thread = std::thread::spawn(move || handle.spawn(async { 6 * 7 }));
+    /// let task = thread.join().expect("no panic");
+    /// assert_eq!(runtime.block_on(task).expect("no panic"), 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -179,6 +192,20 @@ impl Runtime {
     /// Shuts the runtime down without waiting for its threads.
     ///
     /// The futures of tasks that wait are dropped by this call; that of a task being polled when its poll returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = runtime::Runtime::new()?;
+    /// let (sender, receiver) = mpsc::channel::<()>();
+    /// runtime.spawn_blocking(move || receiver.recv());
+    /// runtime.shutdown_background(); // `drop` would wait for the closure, which waits for us
+    /// drop(sender);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown_background(self) {
         self.shutdown_timeout(Duration::ZERO);
     }
@@ -237,10 +264,6 @@ impl Handle {
 
     /// Returns the handle of the runtime that the calling thread is in.
     ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    ///
     /// # Examples
     ///
     /// ```
@@ -250,6 +273,10 @@ impl Handle {
     ///     assert_eq!(thread.join().expect("no panic"), 3);
     /// });
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
     #[track_caller]
     pub fn current() -> Handle {
         match Handle::try_current() {
@@ -278,6 +305,15 @@ impl Handle {
     }
 
     /// Returns the handle of the runtime that the calling thread is in.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use runtime::Handle;
+    ///
+    /// assert!(Handle::try_current().is_err());
+    /// runtime::block_on(async { assert!(Handle::try_current().is_ok()) });
+    /// ```
     ///
     /// # Errors
     ///
@@ -314,6 +350,18 @@ impl Handle {
     ///
     /// See [`task::spawn`](crate::task::spawn); this one may be called from any thread. After the runtime has
     /// shut down, the future is dropped at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// runtime::block_on(async {
+    ///     let handle = runtime::Handle::current();
+    ///     let (sender, receiver) = runtime::sync::oneshot::channel();
+    ///     // A thread that knows of no runtime.
+    ///     std::thread::spawn(move || handle.spawn(async { sender.send("from outside") }));
+    ///     assert_eq!(receiver.await, Ok("from outside"));
+    /// });
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -418,16 +466,16 @@ impl Error for TryCurrentError {}
 ///
 /// The runtime is a multi-thread one with the defaults of [`Builder`], and ends with the call.
 ///
-/// # Panics
-///
-/// If the future panics; on a thread that drives a task already; and if the runtime cannot be started.
-///
 /// # Examples
 ///
 /// ```
 /// let answer = runtime::block_on(async { 6 * 7 });
 /// assert_eq!(answer, 42);
 /// ```
+///
+/// # Panics
+///
+/// If the future panics; on a thread that drives a task already; and if the runtime cannot be started.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime =

@@ -150,6 +150,25 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
 ///
 /// Signals that arrive faster than they are received are merged into one. Dropping the last listener does not bring the
 /// system's default action back: the signal is then ignored.
+///
+/// # Examples
+///
+/// ```no_run
+/// use runtime::signal::unix::{SignalKind, signal};
+///
+/// # async fn serve() {}
+/// # #[runtime::main]
+/// # async fn main() -> std::io::Result<()> {
+/// let mut interrupt = signal(SignalKind::interrupt())?;
+/// let mut terminate = signal(SignalKind::terminate())?;
+/// runtime::select! {
+///     () = serve() => {}
+///     Some(()) = interrupt.recv() => println!("Ctrl-C"),
+///     Some(()) = terminate.recv() => println!("asked to end"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Signal {
     /// Becomes readable when a signal has arrived.

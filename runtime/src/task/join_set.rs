@@ -224,10 +224,6 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// Once it has begun it cannot be aborted: dropping the set does not end it.
     ///
-    /// # Panics
-    ///
-    /// Outside a runtime.
-    ///
     /// # Examples
     ///
     /// ```
@@ -239,6 +235,10 @@ impl<T: 'static> JoinSet<T> {
     ///     assert_eq!(set.join_all().await.iter().sum::<u64>(), 7_998_000);
     /// });
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
     #[track_caller]
     pub fn spawn_blocking<F>(&mut self, f: F) -> AbortHandle
     where
@@ -274,7 +274,26 @@ impl<T: 'static> JoinSet<T> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
-    /// As [`join_next`](JoinSet::join_next), with the id of the task that completed.
+    /// Waits as [`join_next`](JoinSet::join_next), and returns the id of the task that completed, too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use runtime::task::JoinSet;
+    ///
+    /// runtime::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     let mut names = HashMap::new();
+    ///     for name in ["one", "three"] {
+    ///         names.insert(set.spawn(async move { name.len() }).id(), name);
+    ///     }
+    ///     while let Some(result) = set.join_next_with_id().await {
+    ///         let (id, length) = result.expect("no task panics");
+    ///         assert_eq!(length, names[&id].len());
+    ///     }
+    /// });
+    /// ```
     ///
     /// # Errors
     ///
@@ -296,7 +315,7 @@ impl<T: 'static> JoinSet<T> {
         Some(without_id(self.try_join_next_with_id()?))
     }
 
-    /// As [`try_join_next`](JoinSet::try_join_next), with the id of the task that completed.
+    /// Returns what [`try_join_next`](JoinSet::try_join_next) does, and the id of the task that completed.
     ///
     /// # Errors
     ///
@@ -324,7 +343,7 @@ impl<T: 'static> JoinSet<T> {
         Poll::Ready(result.map(without_id))
     }
 
-    /// As [`poll_join_next`](JoinSet::poll_join_next), with the id of the task that completed.
+    /// Polls as [`poll_join_next`](JoinSet::poll_join_next), for the id of the task that completed, too.
     pub fn poll_join_next_with_id(
         &mut self,
         cx: &mut Context<'_>,
@@ -357,14 +376,6 @@ impl<T: 'static> JoinSet<T> {
 
     /// Waits for all tasks of the set, and returns their outputs in no particular order.
     ///
-    /// # Panics
-    ///
-    /// If a task panicked, with its payload; if one was aborted. The other tasks are aborted then.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, so is the set: outputs are lost, and tasks that still run are aborted.
-    ///
     /// # Examples
     ///
     /// ```
@@ -377,6 +388,14 @@ impl<T: 'static> JoinSet<T> {
     ///     assert_eq!(outputs, [0, 1, 2, 3]);
     /// });
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If a task panicked, with its payload; if one was aborted. The other tasks are aborted then.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, so is the set: outputs are lost, and tasks that still run are aborted.
     pub async fn join_all(mut self) -> Vec<T> {
         let mut outputs = Vec::with_capacity(self.len());
         while let Some(result) = self.join_next().await {
@@ -392,6 +411,20 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Aborts all tasks of the set, which stay in it until they are joined.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use runtime::task::JoinSet;
+    ///
+    /// runtime::block_on(async {
+    ///     let mut set: JoinSet<()> = (0..3).map(|_| std::future::pending()).collect();
+    ///     set.abort_all();
+    ///     while let Some(result) = set.join_next().await {
+    ///         assert!(result.expect_err("aborted").is_cancelled());
+    ///     }
+    /// });
+    /// ```
     pub fn abort_all(&mut self) {
         self.handles().for_each(JoinHandle::abort);
     }
@@ -407,6 +440,18 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Aborts all tasks and waits until their futures have been dropped. Their outputs are dropped, panics included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use runtime::task::JoinSet;
+    ///
+    /// runtime::block_on(async {
+    ///     let mut set: JoinSet<()> = (0..3).map(|_| std::future::pending()).collect();
+    ///     set.shutdown().await;
+    ///     assert!(set.is_empty());
+    /// });
+    /// ```
     ///
     /// # Cancel safety
     ///

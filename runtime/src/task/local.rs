@@ -9,10 +9,6 @@ use std::task::{Context, Poll};
 
 /// Spawns a future that need not be `Send` as a task of the [`LocalSet`] that this thread drives.
 ///
-/// # Panics
-///
-/// Outside a `LocalSet`.
-///
 /// # Examples
 ///
 /// ```
@@ -29,6 +25,10 @@ use std::task::{Context, Poll};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Panics
+///
+/// Outside a `LocalSet`.
 #[track_caller]
 pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -84,6 +84,21 @@ impl LocalSet {
     }
 
     /// Makes this the set that [`spawn_local`] finds, while the guard lives.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let set = runtime::task::LocalSet::new();
+    /// let task = {
+    ///     let _entered = set.enter();
+    ///     runtime::task::spawn_local(async { "in the set" })
+    /// };
+    /// let runtime = runtime::Runtime::new()?;
+    /// assert_eq!(set.block_on(&runtime, task).expect("no panic"), "in the set");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn enter(&self) -> super::LocalEnterGuard {
         self.set.enter()
     }
@@ -109,6 +124,23 @@ impl LocalSet {
     }
 
     /// Drives the set while `future` is pending, and returns its output.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    /// use runtime::task::{LocalSet, spawn_local};
+    ///
+    /// #[runtime::main]
+    /// async fn main() {
+    ///     let set = LocalSet::new();
+    ///     let length = set.run_until(async {
+    ///         let text = Rc::new("not Send");
+    ///         spawn_local(async move { text.len() }).await
+    ///     });
+    ///     assert_eq!(length.await.expect("no panic"), 8);
+    /// }
+    /// ```
     ///
     /// # Cancel safety
     ///

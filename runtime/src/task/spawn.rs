@@ -17,10 +17,6 @@ pub(super) fn current() -> executor::Handle {
 ///
 /// The task starts at once, perhaps on another thread before this call returns. Dropping the handle detaches it.
 ///
-/// # Panics
-///
-/// Outside a runtime.
-///
 /// # Examples
 ///
 /// ```
@@ -33,6 +29,10 @@ pub(super) fn current() -> executor::Handle {
 ///     assert_eq!(sum, 5);
 /// });
 /// ```
+///
+/// # Panics
+///
+/// Outside a runtime.
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -51,10 +51,6 @@ where
 /// the handle takes effect only before the closure has begun. When the runtime shuts down, closures that have not begun are
 /// dropped, and `drop` waits for those that have.
 ///
-/// # Panics
-///
-/// Outside a runtime.
-///
 /// # Examples
 ///
 /// ```
@@ -63,6 +59,10 @@ where
 ///     assert_eq!(sum.await.expect("no panic"), 500_000_500_000);
 /// });
 /// ```
+///
+/// # Panics
+///
+/// Outside a runtime.
 #[track_caller]
 pub fn spawn_blocking<F, R>(f: F) -> JoinHandle<R>
 where
@@ -78,10 +78,6 @@ where
 /// [`Handle::block_on`](crate::runtime::Handle::block_on). Other branches of the same task (of a `join!`, say) wait until it returns;
 /// [`spawn_blocking`] has no such limit. At most 128 workers are replaced at a time.
 ///
-/// # Panics
-///
-/// On a current-thread runtime, and inside a [`LocalSet`](super::LocalSet): no other thread could take over.
-///
 /// # Examples
 ///
 /// ```
@@ -93,6 +89,10 @@ where
 ///     assert_eq!(task.await.expect("no panic"), 500_500);
 /// });
 /// ```
+///
+/// # Panics
+///
+/// On a current-thread runtime, and inside a [`LocalSet`](super::LocalSet): no other thread could take over.
 #[track_caller]
 pub fn block_in_place<F, R>(f: F) -> R
 where

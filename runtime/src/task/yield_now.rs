@@ -8,10 +8,6 @@ use std::task::Poll;
 /// Tasks that are ready run before this one continues, but there is no promise about which, or how many; in particular I/O is looked
 /// at every so often only.
 ///
-/// # Cancel safety
-///
-/// Nothing is lost if the future is dropped.
-///
 /// # Examples
 ///
 /// ```
@@ -21,6 +17,10 @@ use std::task::Poll;
 ///     task.await.expect("no panic");
 /// });
 /// ```
+///
+/// # Cancel safety
+///
+/// Nothing is lost if the future is dropped.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {

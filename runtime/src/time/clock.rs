@@ -19,10 +19,6 @@ use crate::task::yield_now;
 /// next deadline. So a test that sleeps for an hour takes no time, and timers fire in order. A test
 /// that waits for real I/O beside a timeout may see the timeout first.
 ///
-/// # Panics
-///
-/// Panics outside a runtime, if the clock is paused already, and in a multi-thread runtime.
-///
 /// # Examples
 ///
 /// ```
@@ -39,6 +35,10 @@ use crate::task::yield_now;
 /// });
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// # Panics
+///
+/// Panics outside a runtime, if the clock is paused already, and in a multi-thread runtime.
 #[track_caller]
 pub fn pause() {
     let timers = require_pausable();
@@ -47,13 +47,13 @@ pub fn pause() {
 
 /// Lets a paused clock run on from where it stands.
 ///
-/// # Panics
-///
-/// Panics outside a runtime, if the clock is not paused, and in a multi-thread runtime.
-///
 /// # Examples
 ///
 /// See [`pause`].
+///
+/// # Panics
+///
+/// Panics outside a runtime, if the clock is not paused, and in a multi-thread runtime.
 #[track_caller]
 pub fn resume() {
     let timers = require_pausable();
@@ -67,15 +67,6 @@ pub fn resume() {
 /// from it has been done when this returns, and timers that are set meanwhile count from the new
 /// time; to let time pass as if it were real, [`sleep`](fn@crate::time::sleep) instead and have the clock
 /// advance by itself (see [`pause`]).
-///
-/// # Panics
-///
-/// Panics outside a runtime, if the clock is not paused, in a multi-thread runtime, and if an
-/// [`Instant`](super::Instant) cannot hold the new time.
-///
-/// # Cancel safety
-///
-/// The clock is moved by the first poll. Nothing is lost if the future is dropped.
 ///
 /// # Examples
 ///
@@ -93,6 +84,15 @@ pub fn resume() {
 /// });
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// # Panics
+///
+/// Panics outside a runtime, if the clock is not paused, in a multi-thread runtime, and if an
+/// [`Instant`](super::Instant) cannot hold the new time.
+///
+/// # Cancel safety
+///
+/// The clock is moved by the first poll. Nothing is lost if the future is dropped.
 pub async fn advance(duration: Duration) {
     let timers = require_pausable();
     assert!(timers.clock().advance(duration), "{NOT_PAUSED}");

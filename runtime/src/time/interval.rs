@@ -19,10 +19,6 @@ const MISSED_AFTER: Duration = Duration::from_millis(5);
 /// not move the ones that follow, as it would with [`sleep`](fn@crate::time::sleep) in a loop. What happens to
 /// ticks that were not taken in time is up to the [`MissedTickBehavior`].
 ///
-/// # Panics
-///
-/// Panics if `period` is zero, and outside a runtime.
-///
 /// # Examples
 ///
 /// ```
@@ -37,16 +33,16 @@ const MISSED_AFTER: Duration = Duration::from_millis(5);
 ///     assert!(start.elapsed() >= Duration::from_millis(4));
 /// });
 /// ```
+///
+/// # Panics
+///
+/// Panics if `period` is zero, and outside a runtime.
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     interval_at(Instant::now(), period)
 }
 
 /// Ticks every `period`, for the first time at `start`.
-///
-/// # Panics
-///
-/// Panics if `period` is zero, and outside a runtime.
 ///
 /// # Examples
 ///
@@ -60,6 +56,10 @@ pub fn interval(period: Duration) -> Interval {
 ///     assert_eq!(ticks.tick().await, start + Duration::from_millis(2));
 /// });
 /// ```
+///
+/// # Panics
+///
+/// Panics if `period` is zero, and outside a runtime.
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(
@@ -133,13 +133,13 @@ impl MissedTickBehavior {
 
 /// Ticks at a fixed rate; made by [`interval`](fn@crate::time::interval) and [`interval_at`].
 ///
-/// # Panics
-///
-/// Waiting for a tick panics if the runtime has shut down before it.
-///
 /// # Examples
 ///
 /// See [`interval`](fn@crate::time::interval).
+///
+/// # Panics
+///
+/// Waiting for a tick panics if the runtime has shut down before it.
 #[derive(Debug)]
 pub struct Interval {
     /// The next tick.
@@ -153,10 +153,6 @@ pub struct Interval {
 impl Interval {
     /// Waits for the next tick, and returns when it was due.
     ///
-    /// # Cancel safety
-    ///
-    /// No tick is lost if the future is dropped before it completes.
-    ///
     /// # Examples
     ///
     /// ```
@@ -169,6 +165,10 @@ impl Interval {
     ///     }
     /// });
     /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// No tick is lost if the future is dropped before it completes.
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }

@@ -14,14 +14,6 @@ use super::Instant;
 /// The deadline is set now, not when the future is polled first. A `duration` of zero is over at the
 /// first poll; one that an [`Instant`] cannot hold, as `Duration::MAX`, never ends.
 ///
-/// # Panics
-///
-/// Panics outside a runtime; [`Sleep`] says how polling may panic.
-///
-/// # Cancel safety
-///
-/// Nothing is lost if the future is dropped, and its timer is gone at once.
-///
 /// # Examples
 ///
 /// ```
@@ -32,6 +24,14 @@ use super::Instant;
 ///     println!("3 ms have passed");
 /// });
 /// ```
+///
+/// # Panics
+///
+/// Panics outside a runtime; [`Sleep`] says how polling may panic.
+///
+/// # Cancel safety
+///
+/// Nothing is lost if the future is dropped, and its timer is gone at once.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     Sleep {
@@ -42,14 +42,6 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Waits until `deadline`.
 ///
 /// A deadline in the past is over at the first poll.
-///
-/// # Panics
-///
-/// Panics outside a runtime; [`Sleep`] says how polling may panic.
-///
-/// # Cancel safety
-///
-/// Nothing is lost if the future is dropped, and its timer is gone at once.
 ///
 /// # Examples
 ///
@@ -62,6 +54,14 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///     assert!(Instant::now() >= deadline);
 /// });
 /// ```
+///
+/// # Panics
+///
+/// Panics outside a runtime; [`Sleep`] says how polling may panic.
+///
+/// # Cancel safety
+///
+/// Nothing is lost if the future is dropped, and its timer is gone at once.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep {
@@ -75,10 +75,6 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// ready then too, and it may be [`reset`](Sleep::reset) as often as one likes.
 ///
 /// It is [`Unpin`]; code that pins it, as code for Tokio must, works the same.
-///
-/// # Panics
-///
-/// Polling panics if the runtime has shut down before the deadline.
 ///
 /// # Examples
 ///
@@ -107,6 +103,10 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 /// # })?;
 /// # Ok::<(), mpsc::error::SendError<&str>>(())
 /// ```
+///
+/// # Panics
+///
+/// Polling panics if the runtime has shut down before the deadline.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {

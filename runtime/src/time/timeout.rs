@@ -20,19 +20,6 @@ use super::sleep::require_running;
 ///
 /// A future that does not return from its poll cannot be interrupted.
 ///
-/// # Errors
-///
-/// The result is [`Elapsed`] if the deadline came first. The future is dropped with the [`Timeout`];
-/// to go on with it, hand in a reference.
-///
-/// # Panics
-///
-/// Panics outside a runtime. Polling panics if the runtime has shut down before the deadline.
-///
-/// # Cancel safety
-///
-/// Dropping it drops `future`, and the timer is gone at once.
-///
 /// # Examples
 ///
 /// ```
@@ -46,6 +33,19 @@ use super::sleep::require_running;
 ///     }
 /// });
 /// ```
+///
+/// # Errors
+///
+/// The result is [`Elapsed`] if the deadline came first. The future is dropped with the [`Timeout`];
+/// to go on with it, hand in a reference.
+///
+/// # Panics
+///
+/// Panics outside a runtime. Polling panics if the runtime has shut down before the deadline.
+///
+/// # Cancel safety
+///
+/// Dropping it drops `future`, and the timer is gone at once.
 #[track_caller]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout {
@@ -58,18 +58,6 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// The future is polled first and the time looked at only if it is not ready: a future that is ready
 /// at once completes even if the deadline has passed.
-///
-/// # Errors
-///
-/// The result is [`Elapsed`] if the deadline came first.
-///
-/// # Panics
-///
-/// Panics outside a runtime. Polling panics if the runtime has shut down before the deadline.
-///
-/// # Cancel safety
-///
-/// Dropping it drops `future`, and the timer is gone at once.
 ///
 /// # Examples
 ///
@@ -86,6 +74,18 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// })?;
 /// # Ok::<(), runtime::time::error::Elapsed>(())
 /// ```
+///
+/// # Errors
+///
+/// The result is [`Elapsed`] if the deadline came first.
+///
+/// # Panics
+///
+/// Panics outside a runtime. Polling panics if the runtime has shut down before the deadline.
+///
+/// # Cancel safety
+///
+/// Dropping it drops `future`, and the timer is gone at once.
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout {
