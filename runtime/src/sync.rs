@@ -22,8 +22,8 @@
 //!
 //! Tokio's types spend Tokio's cooperative budget, which exists only on Tokio's own threads: on this runtime it is inert. A
 //! task that receives from a channel that is never empty is thus not made to yield by the channel. It is made to yield by
-//! sockets, timers and join handles, which spend this runtime's budget; a loop that touches none of them should call
-//! [`task::consume_budget`](crate::task::consume_budget) now and then.
+//! sockets, timers and join handles, which spend this runtime's budget; a loop that touches none of them should await
+//! [`cooperative`](crate::task::coop::cooperative) futures, or call [`task::consume_budget`](crate::task::consume_budget) now and then.
 //!
 //! The `blocking_send`, `blocking_recv` and `blocking_lock` methods work on threads outside the runtime and inside
 //! [`spawn_blocking`](crate::task::spawn_blocking). Called in a task they cannot know where they are, so they do not panic as

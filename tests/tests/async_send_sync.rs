@@ -110,6 +110,7 @@ fn futures_of_async_functions_are_send_and_sync() {
         is_send_and_sync(&runtime::task::yield_now());
         is_send_and_sync(&runtime::task::consume_budget());
         is_send_and_sync(&runtime::task::unconstrained(async {}));
+        is_send_and_sync(&runtime::task::coop::cooperative(async {}));
         is_send(&runtime::signal::ctrl_c());
         is_send(&runtime::net::lookup_host(any));
         is_send(&TcpStream::connect(any));

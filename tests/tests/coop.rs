@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use runtime::net::{UdpSocket, UnixStream};
+use runtime::task::coop::{cooperative, has_budget_remaining};
 use runtime::task::{JoinHandle, consume_budget, unconstrained, yield_now};
 use runtime::time::sleep;
 use runtime_tests::{Flag, on_current_thread, yield_until};
@@ -206,5 +207,33 @@ fn the_root_future_has_a_budget_too() {
             }
         });
         assert!(seen.await < OPERATIONS);
+    });
+}
+
+#[test]
+fn a_cooperative_future_spends_it() {
+    in_task(async {
+        let (sender, mut receiver) = runtime::sync::mpsc::unbounded_channel();
+        (0..OPERATIONS).for_each(|number| sender.send(number).unwrap());
+        let seen = seen_beside(|done| async move {
+            for number in 0..OPERATIONS {
+                assert_eq!(cooperative(receiver.recv()).await, Some(number));
+                done.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        assert!(seen.await < OPERATIONS);
+    });
+}
+
+#[test]
+fn a_cooperative_future_that_spends_the_rest_itself_loses_nothing() {
+    in_task(async {
+        let greedy = cooperative(async {
+            while has_budget_remaining() {
+                consume_budget().await;
+            }
+            "the output"
+        });
+        assert_eq!(greedy.await, "the output");
     });
 }

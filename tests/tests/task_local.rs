@@ -8,6 +8,16 @@ use runtime_tests::{message_of_panic, on_each, on_multi_thread};
 runtime::task_local! {
     static NUMBER: u32;
     static COUNTER: Cell<u32>;
+    static NAME: String;
+}
+
+#[test]
+fn a_value_is_cloned_or_missing() {
+    on_each(|| async {
+        assert!(NAME.try_get().is_err());
+        let task = NAME.scope("ada".into(), async { (NAME.get(), NAME.try_get()) });
+        assert_eq!(task.await, ("ada".to_owned(), Ok("ada".to_owned())));
+    });
 }
 
 #[test]

@@ -20,6 +20,7 @@
 //! - When the runtime shuts down, tasks that have not completed are dropped, and their handles say "cancelled".
 
 mod builder;
+pub mod coop;
 pub mod join_set;
 mod list;
 mod local;
@@ -37,19 +38,6 @@ pub use task_local::{AccessError, LocalKey, TaskLocalFuture};
 pub use yield_now::yield_now;
 
 pub use coop::{consume_budget, unconstrained};
-
-pub mod coop {
-    //! The cooperative budget: how tasks that always find work make room for others.
-    //!
-    //! Each poll of a task may complete 128 operations on the runtime's own resources (I/O, timers, join handles). The next one
-    //! reports "not ready" and the task goes to the end of the queue. The types in [`sync`](crate::sync) do not take part:
-    //! a task that only ever receives from a channel that is never empty should call [`consume_budget`].
-
-    pub use executor::budget::{
-        Unconstrained, consume as consume_budget, has_remaining as has_budget_remaining,
-        unconstrained,
-    };
-}
 
 use std::panic::Location;
 

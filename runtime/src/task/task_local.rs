@@ -121,7 +121,7 @@ impl<T: 'static> LocalKey<T> {
         called.ok().flatten().ok_or(error)
     }
 
-    /// Returns a copy of the value.
+    /// Returns a clone of the value.
     ///
     /// # Panics
     ///
@@ -129,9 +129,21 @@ impl<T: 'static> LocalKey<T> {
     #[track_caller]
     pub fn get(&'static self) -> T
     where
-        T: Copy,
+        T: Clone,
     {
-        self.with(|value| *value)
+        self.with(T::clone)
+    }
+
+    /// Returns a clone of the value.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn try_get(&'static self) -> Result<T, AccessError>
+    where
+        T: Clone,
+    {
+        self.try_with(T::clone)
     }
 }
 
