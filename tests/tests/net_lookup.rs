@@ -38,8 +38,25 @@ fn localhost_is_loopback() {
 #[test]
 fn a_name_without_a_host_or_port_is_an_error() {
     on_each(|| async {
-        assert!(lookup_host("localhost").await.is_err());
-        assert!(lookup_host("localhost:many").await.is_err());
-        assert!(lookup_host("name.invalid:1").await.is_err());
+        for (name, problem) in [
+            ("localhost", "\"localhost\" is not of the form host:port"),
+            (
+                "localhost:many",
+                "\"localhost:many\" is not of the form host:port",
+            ),
+            ("name.invalid:1", "cannot resolve \"name.invalid:1\": "),
+        ] {
+            let error = lookup_host(name)
+                .await
+                .err()
+                .expect("there is no such host");
+            assert!(error.to_string().starts_with(problem), "{error}");
+        }
+        let error = lookup_host(("name.invalid", 1)).await.err();
+        let error = error.expect("there is no such host").to_string();
+        assert!(
+            error.starts_with("cannot resolve \"name.invalid\": "),
+            "{error}"
+        );
     });
 }

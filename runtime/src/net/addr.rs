@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::ToSocketAddrs as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -54,7 +55,7 @@ pub trait ToSocketAddrs: sealed::Resolve {}
 ///
 /// # Errors
 ///
-/// Whatever the system's resolver reports, and an error of kind [`Other`](io::ErrorKind::Other) if the runtime shuts down
+/// Whatever the system's resolver reports, with the name that was asked for, and an error of kind [`Other`](io::ErrorKind::Other) if the runtime shuts down
 /// before it answers.
 ///
 /// # Panics
@@ -94,6 +95,18 @@ pub(super) fn no_address() -> io::Error {
         io::ErrorKind::InvalidInput,
         "the name stands for no address",
     )
+}
+
+/// The resolver's error, with the name that it does not tell; the system's own, which have a number, as they are.
+fn unresolved(host: &str, error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() {
+        return error;
+    }
+    let problem = match error.kind() {
+        io::ErrorKind::InvalidInput => format!("{host:?} is not of the form host:port"),
+        _ => format!("cannot resolve {host:?}: {error}"),
+    };
+    io::Error::new(error.kind(), problem)
 }
 
 /// Addresses found.
@@ -138,12 +151,16 @@ impl Resolving {
         Resolving::Known(Some(Addrs::One(Some(address.into()))))
     }
 
-    /// Asks the system's resolver.
-    fn ask<N>(name: N) -> Resolving
-    where
-        N: std::net::ToSocketAddrs<Iter = vec::IntoIter<SocketAddr>> + Send + 'static,
-    {
-        Resolving::Asked(spawn_blocking(move || name.to_socket_addrs()))
+    /// Asks the system's resolver. Without a port, `host` must end with one.
+    fn ask(host: &str, port: Option<u16>) -> Resolving {
+        let host = host.to_owned();
+        Resolving::Asked(spawn_blocking(move || {
+            let found = match port {
+                Some(port) => (host.as_str(), port).to_socket_addrs(),
+                None => host.to_socket_addrs(),
+            };
+            found.map_err(|error| unresolved(&host, error))
+        }))
     }
 }
 
@@ -234,7 +251,7 @@ impl sealed::Resolve for str {
     fn resolve(&self) -> Resolving {
         match self.parse::<SocketAddr>() {
             Ok(address) => Resolving::one(address),
-            Err(_) => Resolving::ask(self.to_owned()),
+            Err(_) => Resolving::ask(self, None),
         }
     }
 }
@@ -252,7 +269,7 @@ impl sealed::Resolve for (&str, u16) {
         let (host, port) = *self;
         match host.parse::<IpAddr>() {
             Ok(ip) => Resolving::one((ip, port)),
-            Err(_) => Resolving::ask((host.to_owned(), port)),
+            Err(_) => Resolving::ask(host, Some(port)),
         }
     }
 }
