@@ -25,6 +25,8 @@ const NOWHERE: u32 = u32::MAX;
 /// What a driver has woken is notified for if it takes so many nanoseconds to run, as far as can be told from the last polls. A woken thread needs 5 to
 /// 50 µs until it runs something, and then both have less to do at a time: smaller batches, more waits, more switches (`echo_64`).
 const BACKLOG: u64 = 200_000;
+/// The same while the workers have more to do than one of them could: what is left then is worth waking another one for. Below it, that one would come too late.
+const BACKLOG_UNDER_LOAD: u64 = 30_000;
 /// Tasks that take fewer nanoseconds than this are better left to the worker that has them (S4): to bring a task, its place in the list and its result from one
 /// core to another takes 200 ns, and up to 1,000 while both do so.
 const WORTH_TAKING: u64 = 1_000;
@@ -271,10 +273,20 @@ pub(crate) fn is_worth_taking(tasks: u64, polls: u64, took: Duration) -> bool {
 }
 
 /// N6: whether a batch of `tasks` that a worker's own driver has woken is notified for, when its polls take `poll_nanos` on average.
+///
+/// It depends on the load only if the batch is neither short nor long.
 #[inline]
-pub(crate) fn is_for_others(tasks: u64, poll_nanos: u64) -> bool {
+pub(crate) fn is_for_others(
+    tasks: u64,
+    poll_nanos: u64,
+    is_load_high: impl FnOnce() -> bool,
+) -> bool {
     // One task is for the worker itself.
-    tasks > 1 && tasks.saturating_mul(poll_nanos) >= BACKLOG && !bug::IDLE_BATCH_SILENT.is_on()
+    if tasks < 2 || bug::IDLE_BATCH_SILENT.is_on() {
+        return false;
+    }
+    let nanos = tasks.saturating_mul(poll_nanos);
+    nanos >= BACKLOG || (nanos >= BACKLOG_UNDER_LOAD && is_load_high())
 }
 
 #[cfg(all(test, rt_shuttle))]

@@ -13,8 +13,8 @@
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
 //! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
-//! [`LONG_POLL`] on average does notify. By the same average it tells whether what its driver has woken is enough work
-//! for two (`idle.md`, N6).
+//! [`LONG_POLL`] on average does notify. By the same average, and by how busy all are (`worker/load.rs`), it tells whether what its driver has woken is
+//! enough work for two (`idle.md`, N6).
 //!
 //! **Urgent** is what others injected while nobody slept: it comes before the slot's own tasks, one of each in turn. But a batch that
 //! came out of the injector itself runs first, as far as that takes less than [`URGENT_WAIT`] by the average: else the flag and the injector's head
@@ -45,7 +45,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+mod load;
 mod search;
+
+use load::Load;
 
 /// How many tasks in a row may come from the LIFO slot. Tokio's figure; a pair of tasks that wake each other must not
 /// keep the rest of the deque waiting.
@@ -121,6 +124,8 @@ pub(crate) struct Worker {
     chores: Cell<Chores>,
     /// The next task that is scheduled here gets a time stamp.
     stamp_next: Cell<bool>,
+    /// How much all have had to do of late.
+    load: Cell<Load>,
     /// Since when the thread has been awake.
     active_since: Cell<Instant>,
     /// State of the xorshift generator that picks the first victim.
@@ -250,6 +255,7 @@ impl Worker {
             chore_in: Cell::new(chores.span),
             chores: Cell::new(chores),
             stamp_next: Cell::new(false),
+            load: Cell::new(Load::new(now())),
             active_since: Cell::new(now()),
             // Any odd number that differs between slots.
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
@@ -639,7 +645,8 @@ impl Worker {
             self.shared.injected();
         }
         // N6.
-        if is_for_others(self.deque.len() as u64, self.poll_nanos.get()) {
+        let (tasks, poll_nanos) = (self.deque.len() as u64, self.poll_nanos.get());
+        if is_for_others(tasks, poll_nanos, || self.is_load_high()) {
             self.notify();
         }
     }

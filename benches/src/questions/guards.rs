@@ -6,6 +6,9 @@
 //! - `fork_join_speed_up`: a task spawns 2,000 leaves of 10 µs of CPU work and joins them; the time
 //!   on one worker divided by the time on two. The thread that waits is outside the runtime, so
 //!   that a guest worker does not count as a third.
+//! - `io_speed_up`: sixteen connections, both ends tasks of the runtime, each with 2,000 round trips of 64 bytes; the time on one
+//!   worker divided by the time on two. A batch of events is work for less than 100 µs, so that a runtime which shares
+//!   longer batches only stays on one core. `spawn_io` may bind tasks to workers.
 //! - `imbalance`: a task spawns 10,000 tasks of 20 µs of CPU work and joins them; the wall time over the ideal, which is the
 //!   time of all that work done by one thread, divided by the number of workers. That is measured right before and right after,
 //!   so that the machine's clock rate does not count. The thread that waits is outside, too.
@@ -25,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::tcp::round_trips;
 use super::wake::SelfWake;
 use super::{Goal, Question, metric};
 use crate::rt::{Rt, in_io_task};
@@ -59,6 +63,21 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
                     .map(|_| {
                         let alone = fork_join(&one, leaves).as_secs_f64();
                         alone / fork_join(two, leaves).as_secs_f64()
+                    })
+                    .collect();
+                vec![median(&mut speed_ups)]
+            },
+        ),
+        Question::own(
+            "io_speed_up",
+            [metric("io_speed_up", "×", Goal::AtLeast(1.5))],
+            |two, effort| {
+                let one = R::start(1);
+                let (trips, times) = effort.pick((2000, 5), (5, 1));
+                let mut speed_ups: Vec<f64> = (0..times)
+                    .map(|_| {
+                        let alone = connections(&one, 16, trips).as_secs_f64();
+                        alone / connections(two, 16, trips).as_secs_f64()
                     })
                     .collect();
                 vec![median(&mut speed_ups)]
@@ -112,6 +131,22 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
 /// Leaves of 10 µs of CPU work each, spawned and joined by one task.
 pub fn fork_join<R: Rt>(rt: &R, leaves: usize) -> Duration {
     chunks(rt, leaves, Duration::from_micros(10))
+}
+
+/// So many connections at once, both ends tasks, with so many round trips each.
+pub fn connections<R: Rt>(rt: &R, count: usize, trips: usize) -> Duration {
+    let (tell, told) = thread_channel::channel();
+    drop(rt.spawn_io_on(async move {
+        let start = Instant::now();
+        let ends: Vec<_> = (0..count)
+            .map(|_| R::spawn_io(round_trips::<R>(trips)))
+            .collect();
+        for end in ends {
+            end.await.expect("the task does not panic");
+        }
+        tell.send(start.elapsed()).expect("the thread waits");
+    }));
+    told.recv().expect("the task tells its time")
 }
 
 /// The wall time of chunks of 20 µs, spawned by one task, over the ideal.

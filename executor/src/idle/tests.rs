@@ -109,19 +109,28 @@ fn one_lingers_and_does_not_count_as_searching() {
 }
 
 #[test]
-fn a_batch_is_for_others_if_it_takes_200_us() {
+fn a_batch_is_for_others_if_it_takes_200_us_or_30_under_load() {
+    // At any load; if it is high only; never.
+    const ALWAYS: (bool, bool) = (true, true);
+    const UNDER_LOAD: (bool, bool) = (false, true);
+    const NEVER: (bool, bool) = (false, false);
     for (tasks, poll_nanos, expected) in [
-        (0, u64::MAX, false),
-        (1, 1_000_000, false),
-        (2, 99_999, false),
-        (2, 100_000, true),
-        (200, 999, false),
-        (200, 1_000, true),
+        (0, u64::MAX, NEVER),
+        (1, 1_000_000, NEVER),
+        (2, 14_999, NEVER),
+        (2, 15_000, UNDER_LOAD),
+        (2, 99_999, UNDER_LOAD),
+        (2, 100_000, ALWAYS),
+        (200, 149, NEVER),
+        (200, 150, UNDER_LOAD),
+        (200, 999, UNDER_LOAD),
+        (200, 1_000, ALWAYS),
         // Nothing is known of the polls.
-        (2, u64::MAX, true),
+        (2, u64::MAX, ALWAYS),
     ] {
-        let is_notified_for = is_for_others(tasks, poll_nanos);
-        assert_eq!(is_notified_for, expected, "{tasks} tasks, {poll_nanos} ns");
+        let at_load = |is_high| is_for_others(tasks, poll_nanos, || is_high);
+        let found = (at_load(false), at_load(true));
+        assert_eq!(found, expected, "{tasks} tasks, {poll_nanos} ns");
     }
 }
 
