@@ -48,18 +48,12 @@ mod chosen {
         }
     }
 
-    /// Explores every interleaving of a model, however many preemptions it takes: for models of two threads.
+    /// Explores every interleaving of a model, however many preemptions it takes.
     #[cfg(test)]
     pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = None;
         builder.check(test);
-    }
-
-    /// Explores the interleavings of a larger model with as many preemptions as `LOOM_MAX_PREEMPTIONS` allows.
-    #[cfg(test)]
-    pub(crate) fn bounded_model(test: impl Fn() + Send + Sync + 'static) {
-        loom::model(test);
     }
 
     /// loom's lock with the interface of `parking_lot`.
@@ -77,9 +71,9 @@ mod chosen {
     }
 }
 
-pub(crate) use chosen::{AtomicBool, AtomicU64, Bug, Mutex, fence};
 #[cfg(all(test, rt_loom))]
-pub(crate) use chosen::{bounded_model, model};
+pub(crate) use chosen::model;
+pub(crate) use chosen::{AtomicBool, AtomicU64, Bug, Mutex, fence};
 
 /// Faults planted on purpose, each switched on by its name in `RT_BUG`, and caught by the model named beside it.
 pub(crate) mod bug {

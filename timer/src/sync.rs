@@ -45,7 +45,7 @@ mod primitives {
         }
     }
 
-    /// Explores every interleaving of a model, however many preemptions it takes: for models of two threads.
+    /// Explores every interleaving of a model, however many preemptions it takes.
     #[cfg(test)]
     pub(crate) fn model(test: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();

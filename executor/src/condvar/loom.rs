@@ -82,7 +82,7 @@ fn notification_under_the_mutex_vs_waking() {
 
 #[test]
 fn two_notifications_vs_two_sleepers() {
-    bounded_model(|| {
+    model(|| {
         let tokens = Arc::new(Tokens::default());
         let sleepers = [(); 2].map(|()| {
             let tokens = tokens.clone();

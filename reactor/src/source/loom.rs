@@ -12,7 +12,7 @@ use std::{
 use ::loom::{cell::UnsafeCell, sync::atomic::AtomicBool, thread};
 
 use super::*;
-use crate::sync::{bounded_model, model};
+use crate::sync::model;
 use crate::{slab::Slab, token::Token};
 
 /// Counts its wakes. A plain counter: the models look at it after joining.
@@ -147,7 +147,7 @@ fn clear_against_event() {
 
 #[test]
 fn two_clears_against_event() {
-    bounded_model(|| {
+    model(|| {
         let (slab, source, token) = registered(Ready::READABLE | Ready::WRITABLE);
         let seen = source.load();
         let events = Arc::clone(&slab);
@@ -236,7 +236,7 @@ fn close_against_register() {
 
 #[test]
 fn close_against_wait_and_event() {
-    bounded_model(|| {
+    model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let closing = Arc::clone(&slab);
         let other = thread::spawn(move || closing.close(&mut |waker| waker.wake()));
@@ -253,7 +253,7 @@ fn close_against_wait_and_event() {
 
 #[test]
 fn two_waiters_and_an_event() {
-    bounded_model(|| {
+    model(|| {
         let (slab, source, token) = registered(Ready::EMPTY);
         let events = Arc::clone(&slab);
         let marking = thread::spawn(move || event(&events, token, Ready::READABLE));

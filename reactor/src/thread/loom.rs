@@ -10,7 +10,7 @@ use ::loom::sync::atomic::{AtomicBool, fence};
 use ::loom::thread;
 
 use super::*;
-use crate::sync::{bounded_model, model};
+use crate::sync::model;
 
 /// R6: falls asleep if everybody is parked; whether it may go on with the next period.
 fn sleep_if_idle(state: &State, is_idle: impl FnOnce() -> bool) {
@@ -42,7 +42,7 @@ fn leave_against_falling_asleep() {
 
 #[test]
 fn two_leave_against_falling_asleep() {
-    bounded_model(|| {
+    model(|| {
         let state = Arc::new(State::default());
         let is_idle = Arc::new(AtomicBool::new(true));
         let guarantor = {
