@@ -87,14 +87,9 @@ fn drive_seated<F: Future>(
     let config = &shared.config;
     let root = Arc::clone(&driven.root);
     let mut tick: u32 = 0;
-    let mut looked: u32 = 0;
+    let mut look_in = worker.look_interval();
     let watch = Watch::new(shared);
     'root: loop {
-        if tick.wrapping_sub(looked) >= config.event_interval {
-            looked = tick;
-            watch.look(now());
-            worker.look_at_driver();
-        }
         worker.publish(Place::ROOT);
         if let Poll::Ready(output) = watch.poll(None, || driven.poll_if_woken()) {
             return Some(output);
@@ -106,6 +101,12 @@ fn drive_seated<F: Future>(
                 return None;
             }
             tick = tick.wrapping_add(1);
+            look_in -= 1;
+            if look_in == 0 {
+                watch.look(now());
+                worker.look_at_driver();
+                look_in = worker.look_interval();
+            }
             let by_interval = tick.is_multiple_of(config.injector_interval);
             let urgent = worker.heeds_urgent();
             let injected = if by_interval || urgent {

@@ -35,6 +35,7 @@ pub(crate) fn drive<F: Future>(
     let seated = Seated::take(shared, Role::Guest, &root)?;
     let worker = seated.worker();
     let mut tick: u32 = 0;
+    let mut look_in = worker.look_interval();
     loop {
         worker.publish(Place::ROOT);
         if let Poll::Ready(output) = driven.poll_if_woken() {
@@ -46,8 +47,10 @@ pub(crate) fn drive<F: Future>(
             return None;
         }
         tick = tick.wrapping_add(1);
-        if tick.is_multiple_of(shared.config.event_interval) {
+        look_in -= 1;
+        if look_in == 0 {
             worker.look_at_driver();
+            look_in = worker.look_interval();
         }
         if let Some(task) = worker.next_local() {
             if tick.is_multiple_of(SAMPLE_INTERVAL) {

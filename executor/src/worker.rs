@@ -2,7 +2,8 @@
 //!
 //! One turn of the loop, in this order:
 //!
-//! 1. chores, when their time has come: every `event_interval` ticks, a look at the driver; every `injector_interval` ticks, one task of the
+//! 1. chores, when their time has come: every `event_interval` ticks, or as soon as that many polls
+//!    take more than [`LOOK_EVERY`] by the average, a look at the driver; every `injector_interval` ticks, one task of the
 //!    injector first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
 //! 2. the slot's signal word (shutdown, stuck) and, if it is time, the `urgent` flag: one relaxed load each;
 //! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector;
@@ -59,6 +60,8 @@ const LONG_POLL: u64 = 20_000;
 /// A window of the poll average begins after every so many times of parking (and at every look at the driver): one long poll should not
 /// be taken for a habit too often.
 const WINDOW_EVERY: u32 = 8;
+/// So much time, by the average of the polls, is between two looks at the driver at most, if there is more than one poll in it. A look takes less than 1 µs.
+const LOOK_EVERY: u64 = 200_000;
 /// So long, by the average of the polls, what is urgent waits behind the rest of a batch. Less than what waking a thread takes.
 const URGENT_WAIT: u64 = 20_000;
 /// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own; as many as keep the
@@ -136,6 +139,8 @@ pub(crate) struct Worker {
     window_in: Cell<u32>,
     /// How long polls lasted on average in the last window; as long as can be before there was one.
     poll_nanos: Cell<u64>,
+    /// The longest such average of late, forgotten little by little: after a window of short polls, long ones may come again. As long as can be before there was one.
+    recent_nanos: Cell<u64>,
     /// Whether that was `LONG_POLL`, or the watchman has found this thread stuck since.
     long_polls: Cell<bool>,
 }
@@ -230,11 +235,9 @@ impl Worker {
         // The first sample half-way, so that it does not fall together with the rest while intervals are equal.
         let sample = SAMPLE_INTERVAL / 2;
         let chores = Chores {
-            span: config
-                .event_interval
-                .min(config.injector_interval)
-                .min(sample),
-            look: config.event_interval,
+            // A look at once, so that a window begins.
+            span: 1,
+            look: 1,
             injector: config.injector_interval,
             sample,
         };
@@ -262,6 +265,7 @@ impl Worker {
             window: Cell::new(None),
             window_in: Cell::new(1),
             poll_nanos: Cell::new(u64::MAX),
+            recent_nanos: Cell::new(u64::MAX),
             long_polls: Cell::new(false),
         })
     }
@@ -443,7 +447,7 @@ impl Worker {
         chores.sample -= chores.span;
         let (look, inject, sample) = (chores.look == 0, chores.injector == 0, chores.sample == 0);
         if look {
-            chores.look = config.event_interval;
+            chores.look = self.look_interval();
         }
         if inject {
             chores.injector = config.injector_interval;
@@ -620,6 +624,14 @@ impl Worker {
 
     // ---------------------------------------------------------------- driver and parking
 
+    /// Turns between two looks at the driver: `event_interval`, or fewer if the polls take long.
+    #[inline]
+    pub(crate) fn look_interval(&self) -> u32 {
+        let turns = turns_within(LOOK_EVERY, self.recent_nanos.get());
+        let most = self.shared.config.event_interval;
+        u32::try_from(turns).map_or(most, |turns| turns.clamp(1, most))
+    }
+
     /// A look at the driver without sleeping.
     #[cold]
     pub(crate) fn look_at_driver(&self) {
@@ -662,6 +674,11 @@ impl Worker {
         }
         let average = now.duration_since(since).as_nanos() as u64 / polls;
         self.poll_nanos.set(average);
+        let recent = match self.recent_nanos.get() {
+            u64::MAX => 0,
+            recent => recent - recent / 8,
+        };
+        self.recent_nanos.set(average.max(recent));
         self.long_polls.set(average >= LONG_POLL);
     }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use runtime::metrics::{WorkerMetrics, WorkerState};
 use runtime::net::{TcpListener, UnixDatagram};
-use runtime::runtime::Runtime;
+use runtime::runtime::{Handle, Runtime};
 use runtime::task::{JoinHandle, yield_now};
 use runtime::time::{sleep, timeout};
-use runtime_tests::{Flag, LIMIT, Watchdog, multi_thread, on_multi_thread, spin};
+use runtime_tests::{Flag, LIMIT, Watchdog, multi_thread, on_each, on_multi_thread, spin};
 
 /// Far more than it takes, far less than without any rescue.
 const GENEROUS: Duration = Duration::from_secs(20);
@@ -256,6 +256,31 @@ fn restless_tasks_starve_neither_io_nor_timers() {
         for task in restless {
             task.await.unwrap();
         }
+    });
+}
+
+#[test]
+fn long_polls_are_followed_by_looks_for_io() {
+    on_each(|| async {
+        let busy: Vec<_> = (0..4)
+            .map(|_| {
+                runtime::spawn(async {
+                    for _ in 0..200 {
+                        spin(Duration::from_micros(200));
+                        yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for task in busy {
+            task.await.unwrap();
+        }
+        let metrics = Handle::current().metrics();
+        let sum =
+            |count: fn(&WorkerMetrics) -> u64| metrics.workers().iter().map(count).sum::<u64>();
+        let (polls, looks) = (sum(WorkerMetrics::polls), sum(WorkerMetrics::driver_looks));
+        // After nearly each, if polls take 200 µs. By the number of polls alone, it would be after every 61.
+        assert!(looks > polls / 4, "{looks} looks, {polls} polls");
     });
 }
 
