@@ -70,7 +70,7 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
         ),
         Question::own(
             "io_speed_up",
-            [metric("io_speed_up", "×", Goal::AtLeast(1.5))],
+            [metric("io_speed_up", "×", Goal::AtLeast(1.3))],
             |two, effort| {
                 let one = R::start(1);
                 let (trips, times) = effort.pick((2000, 5), (5, 1));
