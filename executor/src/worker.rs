@@ -139,7 +139,9 @@ pub(crate) struct Worker {
     window_in: Cell<u32>,
     /// How long polls lasted on average in the last window; as long as can be before there was one.
     poll_nanos: Cell<u64>,
-    /// The longest such average of late, forgotten little by little: after a window of short polls, long ones may come again. As long as can be before there was one.
+    /// The slot's epoch at the last look, or when the thread woke up after it.
+    looked: Cell<u64>,
+    /// The longest average between two looks of late, forgotten little by little: after some short polls, long ones may come again. As long as can be before there was one.
     recent_nanos: Cell<u64>,
     /// Whether that was `LONG_POLL`, or the watchman has found this thread stuck since.
     long_polls: Cell<bool>,
@@ -232,10 +234,12 @@ impl Worker {
         // Relaxed: for reports only.
         own.thread.store(id, Ordering::Relaxed);
         let config = &shared.config;
+        // Relaxed: written by the thread that serves the slot.
+        let epoch = own.epoch.load(Ordering::Relaxed);
         // The first sample half-way, so that it does not fall together with the rest while intervals are equal.
         let sample = SAMPLE_INTERVAL / 2;
         let chores = Chores {
-            // A look at once, so that a window begins.
+            // At once: the second look learns how long the first poll took.
             span: 1,
             look: 1,
             injector: config.injector_interval,
@@ -265,6 +269,7 @@ impl Worker {
             window: Cell::new(None),
             window_in: Cell::new(1),
             poll_nanos: Cell::new(u64::MAX),
+            looked: Cell::new(epoch),
             recent_nanos: Cell::new(u64::MAX),
             long_polls: Cell::new(false),
         })
@@ -637,8 +642,13 @@ impl Worker {
     pub(crate) fn look_at_driver(&self) {
         bump(&self.own.counters.looks, 1);
         let now = now();
-        self.measure_polls(now);
-        self.begin_window(now);
+        self.measure_look(now);
+        let interval = u64::from(self.shared.config.event_interval);
+        // A window is not over before that: the average of one poll is no habit.
+        if (self.window.get()).is_none_or(|(_, begun)| self.epoch() - begun >= interval) {
+            self.measure_polls(now);
+            self.begin_window(now);
+        }
         self.count_busy(now);
         if self.shared.park.look(self.slot) == Gathered::Something {
             self.dispatch();
@@ -674,12 +684,20 @@ impl Worker {
         }
         let average = now.duration_since(since).as_nanos() as u64 / polls;
         self.poll_nanos.set(average);
-        let recent = match self.recent_nanos.get() {
-            u64::MAX => 0,
-            recent => recent - recent / 8,
-        };
-        self.recent_nanos.set(average.max(recent));
         self.long_polls.set(average >= LONG_POLL);
+    }
+
+    /// Learns how long polls take from those since the last look, or since the thread woke up after it.
+    fn measure_look(&self, now: Instant) {
+        let polls = self.epoch() - self.looked.replace(self.epoch());
+        let nanos = now.duration_since(self.active_since.get()).as_nanos() as u64;
+        if let Some(average) = nanos.checked_div(polls) {
+            let faded = match self.recent_nanos.get() {
+                u64::MAX => 0,
+                recent => recent - recent / 8,
+            };
+            self.recent_nanos.set(average.max(faded));
+        }
     }
 
     fn begin_window(&self, now: Instant) {
@@ -706,6 +724,7 @@ impl Worker {
     /// The thread has slept.
     pub(crate) fn count_unpark(&self, now: Instant) {
         self.active_since.set(now);
+        self.looked.set(self.epoch());
     }
 
     fn park(&self) {
