@@ -2,8 +2,8 @@
 //!
 //! One turn of the loop, in this order:
 //!
-//! 1. chores, when their time has come: every `event_interval` ticks, or as soon as that many polls
-//!    take more than [`LOOK_EVERY`] by the average, a look at the driver; every `injector_interval` ticks, one task of the
+//! 1. chores, when their time has come: every `event_interval` ticks, or [`LOOK_EVERY`] if polls
+//!    take long, a look at the driver; every `injector_interval` ticks, one task of the
 //!    injector first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
 //! 2. the slot's signal word (shutdown, stuck) and, if it is time, the `urgent` flag: one relaxed load each;
 //! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector;
@@ -57,10 +57,10 @@ const LIFO_STREAK: u8 = 3;
 /// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
 /// is sooner than a thread that must be woken first (5 to 50 µs).
 const LONG_POLL: u64 = 20_000;
-/// A window of the poll average begins after every so many times of parking (and at every look at the driver): one long poll should not
+/// A window of the poll average begins after every so many times of parking (and at a look, once the last one has `event_interval` polls): one long poll should not
 /// be taken for a habit too often.
 const WINDOW_EVERY: u32 = 8;
-/// So much time, by the average of the polls, is between two looks at the driver at most, if there is more than one poll in it. A look takes less than 1 µs.
+/// So much time, by the average of the polls, is between two looks at the driver at most, if these take [`LONG_POLL`] and there is more than one in it.
 const LOOK_EVERY: u64 = 200_000;
 /// So long, by the average of the polls, what is urgent waits behind the rest of a batch. Less than what waking a thread takes.
 const URGENT_WAIT: u64 = 20_000;
@@ -629,12 +629,15 @@ impl Worker {
 
     // ---------------------------------------------------------------- driver and parking
 
-    /// Turns between two looks at the driver: `event_interval`, or fewer if the polls take long.
+    /// Turns until the next look at the driver: `event_interval`, or fewer if polls take long.
     #[inline]
     pub(crate) fn look_interval(&self) -> u32 {
-        let turns = turns_within(LOOK_EVERY, self.recent_nanos.get());
         let most = self.shared.config.event_interval;
-        u32::try_from(turns).map_or(most, |turns| turns.clamp(1, most))
+        match self.recent_nanos.get() {
+            // More looks would make batches of events smaller.
+            ..LONG_POLL => most,
+            nanos => (LOOK_EVERY / nanos).clamp(1, u64::from(most)) as u32,
+        }
     }
 
     /// A look at the driver without sleeping.

@@ -108,7 +108,7 @@ impl WorkerMetrics {
         self.0.injected
     }
 
-    /// Returns how often it looked for I/O and timers because it had been busy for long, every 61 polls or 200 µs.
+    /// Returns how often it looked for I/O and timers because it had been busy for long, every 61 polls, or some 200 µs if polls take long.
     pub fn driver_looks(&self) -> u64 {
         self.0.looks
     }
