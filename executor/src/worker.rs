@@ -2,7 +2,7 @@
 //!
 //! One turn of the loop, in this order:
 //!
-//! 1. chores, when their time has come: every `event_interval` ticks, or [`LOOK_EVERY`] if polls
+//! 1. chores, when their time has come: every `event_interval` ticks, or 200 µs if polls
 //!    take long, a look at the driver; every `injector_interval` ticks, one task of the
 //!    injector first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
 //! 2. the slot's signal word (shutdown, stuck) and, if it is time, the `urgent` flag: one relaxed load each;
@@ -14,7 +14,7 @@
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
 //! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
-//! [`LONG_POLL`] on average does notify. By the same average, and by how busy all are (`worker/load.rs`), it tells whether what its driver has woken is
+//! 20 µs on average does notify (`worker/polls.rs`). By the same average, and by how busy all are (`worker/load.rs`), it tells whether what its driver has woken is
 //! enough work for two (`idle.md`, N6).
 //!
 //! **Urgent** is what others injected while nobody slept: it comes before the slot's own tasks, one of each in turn. But a batch that
@@ -47,21 +47,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 mod load;
+mod polls;
 mod search;
 
 use load::Load;
+use polls::{WINDOW_EVERY, count_down, turns_within};
 
 /// How many tasks in a row may come from the LIFO slot. Tokio's figure; a pair of tasks that wake each other must not
 /// keep the rest of the deque waiting.
 const LIFO_STREAK: u8 = 3;
-/// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
-/// is sooner than a thread that must be woken first (5 to 50 µs).
-const LONG_POLL: u64 = 20_000;
-/// A window of the poll average begins after every so many times of parking (and at a look, once the last one has `event_interval` polls): one long poll should not
-/// be taken for a habit too often.
-const WINDOW_EVERY: u32 = 8;
-/// So much time, by the average of the polls, is between two looks at the driver at most, if these take [`LONG_POLL`] and there is more than one in it.
-const LOOK_EVERY: u64 = 200_000;
 /// So long, by the average of the polls, what is urgent waits behind the rest of a batch. Less than what waking a thread takes.
 const URGENT_WAIT: u64 = 20_000;
 /// One poll in so many is timed. A prime, so that it does not beat with the other intervals or with patterns of the program's own; as many as keep the
@@ -143,7 +137,7 @@ pub(crate) struct Worker {
     looked: Cell<u64>,
     /// The longest average between two looks of late, forgotten little by little: after some short polls, long ones may come again. As long as can be before there was one.
     recent_nanos: Cell<u64>,
-    /// Whether that was `LONG_POLL`, or the watchman has found this thread stuck since.
+    /// Whether that was 20 µs, or the watchman has found this thread stuck since.
     long_polls: Cell<bool>,
 }
 
@@ -629,17 +623,6 @@ impl Worker {
 
     // ---------------------------------------------------------------- driver and parking
 
-    /// Turns until the next look at the driver: `event_interval`, or fewer if polls take long.
-    #[inline]
-    pub(crate) fn look_interval(&self) -> u32 {
-        let most = self.shared.config.event_interval;
-        match self.recent_nanos.get() {
-            // More looks would make batches of events smaller.
-            ..LONG_POLL => most,
-            nanos => (LOOK_EVERY / nanos).clamp(1, u64::from(most)) as u32,
-        }
-    }
-
     /// A look at the driver without sleeping.
     #[cold]
     pub(crate) fn look_at_driver(&self) {
@@ -674,37 +657,6 @@ impl Worker {
         if is_for_others(tasks, poll_nanos, || self.is_load_high()) {
             self.notify();
         }
-    }
-
-    /// Closes a window of the poll average.
-    fn measure_polls(&self, now: Instant) {
-        let Some((since, epoch)) = self.window.take() else {
-            return;
-        };
-        let polls = self.epoch() - epoch;
-        if polls == 0 {
-            return;
-        }
-        let average = now.duration_since(since).as_nanos() as u64 / polls;
-        self.poll_nanos.set(average);
-        self.long_polls.set(average >= LONG_POLL);
-    }
-
-    /// Learns how long polls take from those since the last look, or since the thread woke up after it.
-    fn measure_look(&self, now: Instant) {
-        let polls = self.epoch() - self.looked.replace(self.epoch());
-        let nanos = now.duration_since(self.active_since.get()).as_nanos() as u64;
-        if let Some(average) = nanos.checked_div(polls) {
-            let faded = match self.recent_nanos.get() {
-                u64::MAX => 0,
-                recent => recent - recent / 8,
-            };
-            self.recent_nanos.set(average.max(faded));
-        }
-    }
-
-    fn begin_window(&self, now: Instant) {
-        self.window.set(Some((now, self.epoch())));
     }
 
     fn epoch(&self) -> u64 {
@@ -845,18 +797,4 @@ impl Worker {
             .owned
             .find(word, |task| task.add_conduct(BLOCKER));
     }
-}
-
-/// Whether this is the last of `interval` calls; begins again then.
-#[inline]
-fn count_down(left: &Cell<u32>, interval: u32) -> bool {
-    let now = left.get() - 1;
-    left.set(if now == 0 { interval } else { now });
-    now == 0
-}
-
-/// How many polls that take `poll_nanos` on average are over within `nanos`.
-#[inline]
-fn turns_within(nanos: u64, poll_nanos: u64) -> usize {
-    usize::try_from(nanos / poll_nanos.max(1)).unwrap_or(usize::MAX)
 }

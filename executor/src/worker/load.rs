@@ -7,7 +7,7 @@
 //! One that waits now and then does not show that it could do everything alone: as soon as another one helps, both wait. So it is the sum that counts.
 //! Time without a core counts as well: where other processes take the cores, the load seems higher than it is, and batches are shared as they are in other runtimes.
 //!
-//! **Cost.** A comparison for each batch of two tasks or more; once a window, a load for each slot that has ever been served.
+//! **Cost.** A comparison for each batch that is neither short nor long; once a window, a load for each slot that has ever been served.
 
 use super::{Role, Worker};
 use crate::scheduler::Shared;
