@@ -6,6 +6,7 @@
 //!
 //! One that waits now and then does not show that it could do everything alone: as soon as another one helps, both wait. So it is the sum that counts.
 //! Time without a core counts as well: where other processes take the cores, the load seems higher than it is, and batches are shared as they are in other runtimes.
+//! Not so while hogs are polled (`rescue.md`): then they have the other cores, and what another worker takes would wait for one, some milliseconds (`echo_hogs`).
 //!
 //! **Cost.** A comparison for each batch that is neither short nor long; once a window, a load for each slot that has ever been served.
 
@@ -67,7 +68,8 @@ impl Worker {
         // The thread has just woken up, or has just looked at the clock.
         let load = (self.load.get()).at(self.active_since.get(), || self.shared.busy_nanos());
         self.load.set(load);
-        load.is_high
+        // Hogs have the other cores.
+        load.is_high && !self.shared.lane.is_busy()
     }
 }
 
