@@ -51,7 +51,7 @@ mod polls;
 mod search;
 
 use load::Load;
-use polls::{WINDOW_EVERY, count_down, turns_within};
+use polls::{WINDOW_EVERY, count_down};
 
 /// How many tasks in a row may come from the LIFO slot. Tokio's figure; a pair of tasks that wake each other must not
 /// keep the rest of the deque waiting.
@@ -113,7 +113,7 @@ pub(crate) struct Worker {
     /// Whether the slot was given up inside `block_in_place`.
     retired: Cell<bool>,
     /// Turns before urgent tasks come first again.
-    not_urgent: Cell<usize>,
+    not_urgent: Cell<u64>,
     /// Turns until the next chore.
     chore_in: Cell<u32>,
     /// Turns until each of them, as of the last chore. Counted down: a division by a number that is not known at compile time would cost as
@@ -610,8 +610,8 @@ impl Worker {
                 Steal::Success(task) => {
                     let rest = self.deque.len();
                     self.count_injected(1 + rest as u64);
-                    self.not_urgent
-                        .set(turns_within(URGENT_WAIT, self.poll_nanos.get()).min(rest));
+                    let turns = URGENT_WAIT / self.poll_nanos.get().max(1);
+                    self.not_urgent.set(turns.min(rest as u64));
                     self.note_batch();
                     return Some(task);
                 }

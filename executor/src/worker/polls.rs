@@ -73,9 +73,3 @@ pub(super) fn count_down(left: &Cell<u32>, interval: u32) -> bool {
     left.set(if now == 0 { interval } else { now });
     now == 0
 }
-
-/// How many polls that take `poll_nanos` on average are over within `nanos`.
-#[inline]
-pub(super) fn turns_within(nanos: u64, poll_nanos: u64) -> usize {
-    usize::try_from(nanos / poll_nanos.max(1)).unwrap_or(usize::MAX)
-}
