@@ -107,19 +107,16 @@ fn drive_seated<F: Future>(
                 worker.look_at_driver();
                 look_in = worker.look_interval();
             }
-            let by_interval = tick.is_multiple_of(config.injector_interval);
-            let urgent = worker.heeds_urgent();
-            let injected = if by_interval || urgent {
-                shared.pop_injected(urgent)
+            let in_turn = if tick.is_multiple_of(worker.injector_interval()) {
+                worker.pop_in_turn()
             } else {
                 None
             };
-            if urgent && injected.is_some() {
-                worker.ran_urgent();
-            }
-            let task = injected
+            let task = in_turn
+                .or_else(|| worker.next_urgent())
                 .or_else(|| worker.next_local())
-                .or_else(|| worker.pop_injected_batch());
+                .or_else(|| worker.pop_injected_batch())
+                .or_else(|| worker.next_yielded());
             if let Some(task) = task {
                 if watch.is_on() {
                     watch.run(worker, task);

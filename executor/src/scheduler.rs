@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   wake, spawn ──► on a worker?  ── yes ─► LIFO slot; the displaced task ─► its deque ─► notify
-//!                        │ no                (woke itself: its deque)
+//!                        │ no                (woke itself: its deque, or `yielded`)
 //!                        ▼                   (caught as a hog: the hog lane, `rescue.md`)
 //!                    injector ─► notify; `urgent` if nobody is parked
 //! ```
@@ -215,19 +215,19 @@ impl Shared {
         self.urgent.load(Ordering::Relaxed) && self.urgent.swap(false, Ordering::AcqRel)
     }
 
-    /// Takes one injected task, of those that come first if it is `urgent`; then sets `urgent` again if more are there.
-    pub(crate) fn pop_injected(&self, urgent: bool) -> Option<Runnable> {
-        let (first, second) = if urgent {
-            (&self.express, &self.injector)
-        } else {
-            (&self.injector, &self.express)
-        };
-        let task = pop(first).or_else(|| pop(second))?;
-        if urgent && self.has_injected() {
+    /// Takes one injected task, of those that come first; then sets `urgent` again if more are there.
+    pub(crate) fn pop_urgent(&self) -> Option<Runnable> {
+        let task = pop(&self.express).or_else(|| pop(&self.injector))?;
+        if self.has_injected() {
             // Ordering: as in `injected`.
             self.urgent.swap(true, Ordering::Release);
         }
         Some(task)
+    }
+
+    /// Takes one injected task, whichever.
+    pub(crate) fn pop_injected(&self) -> Option<Runnable> {
+        pop(&self.injector).or_else(|| pop(&self.express))
     }
 
     /// Whether there is a task that comes before those in the injector.
@@ -260,17 +260,18 @@ impl Shared {
         let in_slots = self
             .slots
             .live_from(0)
-            .map(|slot| self.slots.get(slot).stealer.len());
+            .map(|slot| self.slots.get(slot).queued());
         self.injector.len() + self.express.len() + in_slots.sum::<usize>()
     }
 
     /// Whether any queue that others may take from has a task (idle.md, P3 and S2).
     pub(crate) fn has_work(&self) -> bool {
         self.has_injected()
-            || self
-                .slots
-                .live_from(0)
-                .any(|slot| !self.slots.get(slot).stealer.is_empty())
+            || self.slots.live_from(0).any(|slot| {
+                let slot = self.slots.get(slot);
+                let yielded = !slot.yielded.is_empty() && !bug::YIELDED_UNSEEN.is_on();
+                !slot.stealer.is_empty() || yielded
+            })
     }
 
     /// The second look at the queues that a thread owes which has just parked (idle.md, P3).
@@ -571,7 +572,7 @@ impl WeakHandle {
 }
 
 /// Takes the first task of a queue.
-fn pop(queue: &Injector<Runnable>) -> Option<Runnable> {
+pub(crate) fn pop(queue: &Injector<Runnable>) -> Option<Runnable> {
     loop {
         match queue.steal() {
             Steal::Success(task) => return Some(task),

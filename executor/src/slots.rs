@@ -3,23 +3,24 @@
 //! A *slot* holds everything that running tasks needs: a deque, a LIFO slot, an epoch line, counters, and by its
 //! index a timer shard and a parker in the driver. Threads take and leave slots: the workers, spare
 //! threads that stand in for a worker which is stuck or inside `block_in_place`, and the guest inside `block_on`.
-//! Nothing that a slot owns can be reached by one thread alone: others steal from the deque and, when the owner
+//! Nothing that a slot owns can be reached by one thread alone: others steal from the deque, from the tasks that yielded and, when the owner
 //! computes for long, from the LIFO slot.
 //!
 //! Indices: `0..workers` are served from the start, then come the slots for guests, then those for spares.
 //!
 //! A slot is *live* while a thread serves it; a guest's only while that thread is awake. Stealing and the
 //! last look before parking go over the live slots. The rule that makes it safe to skip the others: **the
-//! deque and the LIFO slot of a slot that is not live are empty, or about to be** (its thread clears the bit, then drains them to the
+//! queues and the LIFO slot of a slot that is not live are empty, or about to be** (its thread clears the bit, then drains them to the
 //! injector and notifies, and pushes nothing after).
 
 use crate::metrics::SlotCounters;
-use crate::sync::deque::{Stealer, Worker as Deque};
+use crate::scheduler::pop;
+use crate::sync::deque::{Injector, Steal, Stealer, Worker as Deque};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::task::{AtomicRunnable, Place, Runnable};
 use crossbeam_utils::CachePadded;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Set in [`Slot::signal`]: the runtime shuts down.
@@ -43,6 +44,8 @@ pub(crate) struct Slot {
     pub(crate) lifo: AtomicRunnable,
     /// The handle through which others steal from the deque.
     pub(crate) stealer: Stealer<Runnable>,
+    /// Tasks that yielded, where these come last.
+    pub(crate) yielded: Yielded,
     /// The deque, while no thread serves the slot.
     deque: Mutex<Option<Deque<Runnable>>>,
     /// What its threads have done; written by the owner. On lines of its own.
@@ -53,7 +56,7 @@ impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
             .field("epoch", &self.epoch.load(Ordering::Relaxed))
-            .field("queued", &self.stealer.len())
+            .field("queued", &self.queued())
             .finish_non_exhaustive()
     }
 }
@@ -69,6 +72,7 @@ impl Slot {
             signal: AtomicU32::new(0),
             lifo: AtomicRunnable::new(),
             stealer: deque.stealer(),
+            yielded: Yielded::default(),
             deque: Mutex::new(Some(deque)),
             counters: CachePadded::default(),
         }
@@ -80,10 +84,52 @@ impl Slot {
         self.epoch.load(Ordering::Relaxed)
     }
 
+    /// How many tasks others may take, besides the one in the LIFO slot.
+    pub(crate) fn queued(&self) -> usize {
+        self.stealer.len() + self.yielded.len()
+    }
+
     /// Sets `bit` in the signal word, and tells whether it was clear.
     pub(crate) fn raise(&self, bit: u32) -> bool {
         // Ordering: SeqCst, so that an unpark that follows cannot be seen before the bit.
         self.signal.fetch_or(bit, Ordering::SeqCst) & bit == 0
+    }
+}
+
+/// Tasks that yielded on a slot and come after all others there (`worker/yields.rs`). Pushed by the owner; most programs need none, so the queue is made for the first.
+#[derive(Default)]
+pub(crate) struct Yielded(OnceLock<Box<Injector<Runnable>>>);
+
+impl Yielded {
+    pub(crate) fn push(&self, task: Runnable) {
+        self.0.get_or_init(|| Box::new(Injector::new())).push(task);
+    }
+
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Runnable> {
+        let queue = self.0.get()?;
+        if queue.is_empty() { None } else { pop(queue) }
+    }
+
+    /// Takes some at once, one of them to be run now.
+    pub(crate) fn pop_batch(&self, into: &Deque<Runnable>) -> Option<Runnable> {
+        let queue = self.0.get()?;
+        while !queue.is_empty() {
+            match queue.steal_batch_and_pop(into) {
+                Steal::Success(task) => return Some(task),
+                Steal::Empty => break,
+                Steal::Retry => {}
+            }
+        }
+        None
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.get().is_none_or(|queue| queue.is_empty())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.get().map_or(0, |queue| queue.len())
     }
 }
 
@@ -230,7 +276,7 @@ impl Slots {
     #[cfg(all(test, rt_shuttle))]
     pub(crate) fn is_empty(&self, slot: usize) -> bool {
         let slot = self.get(slot);
-        slot.stealer.is_empty() && slot.lifo.is_empty()
+        slot.queued() == 0 && slot.lifo.is_empty()
     }
 
     /// How many slots are live.

@@ -145,6 +145,8 @@ pub(crate) mod bug {
     /// Workers are notified for an injected task before it is there.
     pub(crate) const INJECT_LATE: Bug =
         Bug::composed("inject_late", "spawn_from_outside_vs_last_park");
+    /// A worker that parks does not look for tasks that yielded.
+    pub(crate) const YIELDED_UNSEEN: Bug = Bug::composed("yielded_unseen", "yield_vs_last_park");
     /// A root's waker looks where the thread sleeps before it says that the root is woken.
     pub(crate) const ROOT_PLACE_FIRST: Bug =
         Bug::composed("root_place_first", "root_wake_vs_slot_left");

@@ -173,6 +173,12 @@ impl Watchman {
                     Steal::Retry => continue,
                 }
             }
+            for _ in 0..MOVE {
+                match slot.yielded.pop() {
+                    Some(task) => shared.injector().push(task),
+                    None => break,
+                }
+            }
             rescued |= shared.has_injected();
             if !seen.marked {
                 seen.marked = true;

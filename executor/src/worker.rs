@@ -21,6 +21,8 @@
 //! came out of the injector itself runs first, as far as that takes less than [`URGENT_WAIT`] by the average: else the flag and the injector's head
 //! travel between the threads for every task of somebody who spawns many from outside.
 //!
+//! **Yielded** tasks go to the end of the deque; where their polls take long enough, to a queue that comes last, after a look at the driver (`worker/yields.rs`).
+//!
 //! **Samples.** How long polls last and how long tasks wait to be polled is known from one turn in [`SAMPLE_INTERVAL`]: then the poll is timed, and
 //! the next task that this thread schedules gets a time stamp, kept beside the queue, and a mark that the thread which polls it finds.
 //!
@@ -35,8 +37,8 @@ use crate::park::Gathered;
 use crate::scheduler::{Flavor, Shared, call_hook};
 use crate::slots::{SHUTDOWN, STUCK, Seat, Slot};
 use crate::sync::deque::{Steal, Worker as Deque};
-use crate::sync::{Ordering, bug, now};
-use crate::task::{Cause, Place, Polled, Reason, Runnable};
+use crate::sync::{Ordering, now};
+use crate::task::{Cause, Place, Polled, Runnable};
 use crate::threads::Back;
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -46,12 +48,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+mod leaving;
 mod load;
 mod polls;
 mod search;
+mod yields;
 
 use load::Load;
 use polls::{WINDOW_EVERY, count_down};
+use yields::Yields;
 
 /// How many tasks in a row may come from the LIFO slot. Tokio's figure; a pair of tasks that wake each other must not
 /// keep the rest of the deque waiting.
@@ -114,6 +119,8 @@ pub(crate) struct Worker {
     retired: Cell<bool>,
     /// Turns before urgent tasks come first again.
     not_urgent: Cell<u64>,
+    /// What is known of tasks that yield.
+    yields: Yields,
     /// Turns until the next chore.
     chore_in: Cell<u32>,
     /// Turns until each of them, as of the last chore. Counted down: a division by a number that is not known at compile time would cost as
@@ -133,6 +140,8 @@ pub(crate) struct Worker {
     window_in: Cell<u32>,
     /// How long polls lasted on average in the last window; as long as can be before there was one.
     poll_nanos: Cell<u64>,
+    /// When it last looked at the driver.
+    looked_at: Cell<Instant>,
     /// The slot's epoch at the last look, or when the thread woke up after it.
     looked: Cell<u64>,
     /// The longest average between two looks of late, forgotten little by little: after some short polls, long ones may come again. As long as can be before there was one.
@@ -253,6 +262,7 @@ impl Worker {
             sent_away: Cell::new(0),
             retired: Cell::new(false),
             not_urgent: Cell::new(0),
+            yields: Yields::default(),
             chore_in: Cell::new(chores.span),
             chores: Cell::new(chores),
             stamp_next: Cell::new(false),
@@ -263,6 +273,7 @@ impl Worker {
             window: Cell::new(None),
             window_in: Cell::new(1),
             poll_nanos: Cell::new(u64::MAX),
+            looked_at: Cell::new(now()),
             looked: Cell::new(epoch),
             recent_nanos: Cell::new(u64::MAX),
             long_polls: Cell::new(false),
@@ -293,12 +304,7 @@ impl Worker {
             return self.schedule_marked(task, cause);
         }
         if cause == Cause::Yielded {
-            // Behind everybody else. A task that yields alone is no news to others.
-            let alone = self.deque.is_empty() && self.own().lifo.is_empty();
-            self.deque.push(task);
-            if !alone {
-                self.notify();
-            }
+            self.schedule_yielded(task);
         } else if self.role == Role::Guest
             && (self.dispatching.get() || conduct & !STAMPED != POLLED)
         {
@@ -372,28 +378,6 @@ impl Worker {
         }
     }
 
-    /// Moves everything that this slot holds to the injector.
-    pub(crate) fn drain_to_injector(&self) {
-        if bug::SLOT_LEFT_FULL.is_on() {
-            return;
-        }
-        let mut moved = false;
-        while let Some(task) = self.own().lifo.take().or_else(|| self.deque.pop()) {
-            self.shared.injector().push(task);
-            moved = true;
-        }
-        if moved && !bug::SLOT_LEFT_SILENT.is_on() {
-            self.shared.injected();
-        }
-    }
-
-    /// Shutdown step 3: drops everything that this slot holds.
-    pub(crate) fn drop_tasks(&self) {
-        while let Some(task) = self.own().lifo.take().or_else(|| self.deque.pop()) {
-            task.cancel(Reason::Cancelled);
-        }
-    }
-
     // ---------------------------------------------------------------- the loop
 
     fn run(&self) {
@@ -410,11 +394,7 @@ impl Worker {
             if signal != 0 && self.heed(signal) {
                 break;
             }
-            if self.heeds_urgent()
-                && let Some(task) = self.shared.pop_injected(true)
-            {
-                self.ran_urgent();
-                self.count_injected(1);
+            if let Some(task) = self.next_urgent() {
                 self.run_task(task);
                 continue;
             }
@@ -424,6 +404,10 @@ impl Worker {
                 } else {
                     self.run_task(task);
                 }
+                continue;
+            }
+            if self.retired.get() {
+                // As in a chore: there was a look at the driver.
                 continue;
             }
             self.publish_idle();
@@ -439,7 +423,6 @@ impl Worker {
     /// Does what is to be done every so many turns.
     #[cold]
     fn chore(&self) -> Turn {
-        let config = &self.shared.config;
         let mut chores = self.chores.get();
         chores.look -= chores.span;
         chores.injector -= chores.span;
@@ -449,7 +432,7 @@ impl Worker {
             chores.look = self.look_interval();
         }
         if inject {
-            chores.injector = config.injector_interval;
+            chores.injector = self.injector_interval();
         }
         if sample {
             chores.sample = SAMPLE_INTERVAL;
@@ -464,8 +447,7 @@ impl Worker {
             // A waker has called `block_in_place`, and the slot is another's.
             return Turn::Done;
         }
-        if inject && let Some(task) = self.shared.pop_injected(false) {
-            self.count_injected(1);
+        if inject && let Some(task) = self.pop_in_turn() {
             if sample {
                 self.run_timed(task);
             } else {
@@ -564,32 +546,32 @@ impl Worker {
 
     /// Whether the slot holds a task.
     pub(crate) fn has_local(&self) -> bool {
-        !self.deque.is_empty() || !self.own().lifo.is_empty()
+        let own = self.own();
+        !self.deque.is_empty() || !own.lifo.is_empty() || !own.yielded.is_empty()
     }
 
     /// A task of the next batch from the injector; the others go to the deque.
     #[inline]
     fn next_batch(&self) -> Option<Runnable> {
         self.rest();
-        self.pop_injected_batch()
+        self.pop_injected_batch().or_else(|| self.next_yielded())
     }
 
-    /// Whether an urgent task comes before the slot's own in this turn, if there is one.
+    /// An urgent task, if it is time for one: then one of the slot's own comes next.
     #[inline]
-    pub(crate) fn heeds_urgent(&self) -> bool {
-        match self.not_urgent.get() {
-            0 => self.shared.take_urgent(),
-            turns => {
-                self.not_urgent.set(turns - 1);
-                false
-            }
+    pub(crate) fn next_urgent(&self) -> Option<Runnable> {
+        let turns = self.not_urgent.get();
+        if turns > 0 {
+            self.not_urgent.set(turns - 1);
+            return None;
         }
-    }
-
-    /// An urgent task is run: one of the slot's own comes next.
-    #[inline]
-    pub(crate) fn ran_urgent(&self) {
+        if !self.shared.take_urgent() {
+            return None;
+        }
+        let task = self.shared.pop_urgent()?;
         self.not_urgent.set(1);
+        self.count_injected(1);
+        Some(task)
     }
 
     fn count_injected(&self, tasks: u64) {
@@ -602,10 +584,7 @@ impl Worker {
             return Some(task);
         }
         let injector = self.shared.injector();
-        if injector.is_empty() {
-            return None;
-        }
-        loop {
+        while !injector.is_empty() {
             match injector.steal_batch_and_pop(&self.deque) {
                 Steal::Success(task) => {
                     let rest = self.deque.len();
@@ -615,10 +594,11 @@ impl Worker {
                     self.note_batch();
                     return Some(task);
                 }
-                Steal::Empty => return None,
+                Steal::Empty => break,
                 Steal::Retry => {}
             }
         }
+        None
     }
 
     // ---------------------------------------------------------------- driver and parking
@@ -626,7 +606,6 @@ impl Worker {
     /// A look at the driver without sleeping.
     #[cold]
     pub(crate) fn look_at_driver(&self) {
-        bump(&self.own.counters.looks, 1);
         let now = now();
         self.measure_look(now);
         let interval = u64::from(self.shared.config.event_interval);
@@ -636,8 +615,14 @@ impl Worker {
             self.begin_window(now);
         }
         self.count_busy(now);
+        if !self.may_look(now) {
+            return;
+        }
+        bump(&self.own.counters.looks, 1);
         if self.shared.park.look(self.slot) == Gathered::Something {
             self.dispatch();
+            // However long the wakers took: there is a turn before the next look.
+            self.looked_at.set(crate::sync::now());
         }
     }
 
@@ -732,57 +717,6 @@ impl Worker {
         if gathered == Gathered::Something {
             self.dispatch();
         }
-    }
-
-    // ---------------------------------------------------------------- leaving the slot
-
-    /// Stops serving the slot for a while, so that the thread may block: what it holds goes to the
-    /// injector, and a spare takes its place if one can be had.
-    pub(crate) fn step_aside(&self) {
-        let shared = &self.shared;
-        self.stop_searching();
-        self.count_busy(now());
-        shared.slots.retire(self.slot);
-        self.drain_to_injector();
-        shared.park.retire(self.slot);
-        if self.role == Role::Worker && shared.threads.step_out(self.slot, shared.config.workers) {
-            shared.add_spare();
-        }
-    }
-
-    /// Serves the slot again after [`step_aside`](Worker::step_aside), if there is room; else the
-    /// thread finishes its poll without a slot and becomes a spare.
-    #[must_use]
-    pub(crate) fn step_back(&self) -> bool {
-        let shared = &self.shared;
-        if self.role == Role::Worker && !shared.threads.activate(shared.config.workers) {
-            self.retired.set(true);
-            return false;
-        }
-        shared.park.adopt(self.slot);
-        // Still the same poll, but what it did meanwhile must not count as standing still.
-        // Relaxed: written by this thread.
-        self.publish(Place(self.own().polling.load(Ordering::Relaxed)));
-        shared.slots.enliven(self.slot);
-        self.count_unpark(now());
-        shared.park.activated();
-        true
-    }
-
-    /// Puts the deque back and frees the slot; the thread is no worker any more.
-    pub(crate) fn leave_slot(self: Rc<Self>, seat: Seat) {
-        let shared = Arc::clone(&self.shared);
-        let slot = self.slot;
-        if !self.retired.get() {
-            self.count_busy(now());
-            shared.slots.retire(slot);
-            self.drain_to_injector();
-            shared.park.retire(slot);
-        }
-        self.publish_idle();
-        let worker = Rc::into_inner(self).expect("nobody else holds on to a worker that has left");
-        shared.slots.put_deque(slot, worker.deque);
-        shared.slots.give_back(slot, seat);
     }
 
     pub(crate) fn flavor(&self) -> Flavor {

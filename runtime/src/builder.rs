@@ -230,7 +230,7 @@ impl Builder {
     /// Sets after how many polls a busy worker looks for I/O and timers, at least 1; 61 by default.
     ///
     /// If polls take longer than 20 µs on average, it looks after fewer, so that some 200 µs pass between two looks, or one poll if that takes
-    /// longer; and at most every 50 µs, whatever the number of polls.
+    /// longer; and at most every 50 µs, or 100 µs if polls take that long, whatever the number of polls.
     pub fn event_interval(&mut self, polls: u32) -> &mut Self {
         self.event_interval = polls;
         self

@@ -284,6 +284,62 @@ fn long_polls_are_followed_by_looks_for_io() {
     });
 }
 
+/// Tasks that yield give way to what sockets wake, also to what comes while they are polled.
+#[test]
+fn sockets_are_served_before_tasks_that_yield() {
+    const TASKS: usize = 8;
+    const ROUNDS: usize = 200;
+    for micros in [20, 100, 500] {
+        on_each(|| async move {
+            let (stop, polls) = (Flag::new(), Arc::new(AtomicUsize::new(0)));
+            let busy: Vec<_> = (0..TASKS)
+                .map(|_| {
+                    let (stop, polls) = (stop.clone(), polls.clone());
+                    runtime::spawn(async move {
+                        while !stop.is_set() {
+                            spin(Duration::from_micros(micros));
+                            polls.fetch_add(1, Ordering::SeqCst);
+                            yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            let (mut one, mut other) = runtime::net::UnixStream::pair().unwrap();
+            let answers = runtime::spawn(async move {
+                let mut byte = [0];
+                while other.read(&mut byte).await.unwrap() == 1 {
+                    other.write_all(&byte).await.unwrap();
+                }
+            });
+            let seen = polls.clone();
+            let asks = runtime::spawn(async move {
+                let mut waits = Vec::new();
+                for _ in 0..ROUNDS {
+                    let (mut byte, before) = ([0], seen.load(Ordering::SeqCst));
+                    one.write_all(&byte).await.unwrap();
+                    one.read_exact(&mut byte).await.unwrap();
+                    waits.push(seen.load(Ordering::SeqCst) - before);
+                }
+                waits.sort_unstable();
+                waits
+            });
+            let waits = asks.await.unwrap();
+            stop.set();
+            for task in busy {
+                task.await.unwrap();
+            }
+            answers.await.unwrap();
+            // There and back, each time until the next look: 150 us, and one poll more on each worker. In the order of wake-ups all take two turns.
+            let most = 2 * (150 / micros as usize + 4);
+            assert!(
+                waits[ROUNDS / 2] <= most,
+                "{micros} us: {} polls, at most {most}",
+                waits[ROUNDS / 2]
+            );
+        });
+    }
+}
+
 #[test]
 fn two_tasks_that_wake_each_other_without_end_starve_nobody() {
     on_multi_thread(async {

@@ -59,7 +59,7 @@ impl Shared {
 
     fn measure_slot(&self, index: usize, now: Instant) -> WorkerMetrics {
         let slot = self.slots.get(index);
-        let depth = slot.stealer.len() + usize::from(!slot.lifo.is_empty());
+        let depth = slot.queued() + usize::from(!slot.lifo.is_empty());
         let name = self.name_of(Spot::Slot(index));
         let state = self.state_of(index, now);
         slot.counters.snapshot(name, state, slot.polls(), depth)

@@ -79,6 +79,9 @@ impl Shared {
             if let Some(task) = slot.lifo.take() {
                 task.cancel(Reason::Cancelled);
             }
+            while let Some(task) = slot.yielded.pop() {
+                task.cancel(Reason::Cancelled);
+            }
             loop {
                 match slot.stealer.steal() {
                     Steal::Success(task) => {
@@ -93,7 +96,7 @@ impl Shared {
 
     /// Drops what lies in the injector.
     pub(crate) fn drain_injector(&self) {
-        while let Some(task) = self.pop_injected(false) {
+        while let Some(task) = self.pop_injected() {
             task.cancel(Reason::Cancelled);
         }
     }

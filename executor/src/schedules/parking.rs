@@ -128,3 +128,38 @@ fn yield_vs_injected() {
         executor.end();
     });
 }
+
+/// A task whose polls take long yields, while its worker has another one to go on with, which holds the thread until the first has ended; the other worker
+/// searches, or is about to park. It must see what yielded.
+#[test]
+fn yield_vs_last_park() {
+    explore(40, || {
+        let executor = Executor::new(2);
+        let (handle, tokens) = (executor.handle.clone(), Arc::clone(&executor.tokens));
+        let task = executor.spawn(async move {
+            let gate = Gate::new();
+            let awaited = Arc::clone(&gate);
+            // Until tasks that yield come last.
+            for _ in 0..3 {
+                take_long();
+                yield_now().await;
+            }
+            // For the other worker, which then searches again.
+            let short = spawn(&handle, &tokens, async {});
+            let stuck = spawn(&handle, &tokens, async move { awaited.block() });
+            yield_now().await;
+            gate.open();
+            short.await.expect("no panic");
+            stuck.await.expect("no panic");
+        });
+        wait(task).expect("no panic");
+        executor.end();
+    });
+}
+
+/// Twice as many steps as a long poll has.
+fn take_long() {
+    for _ in 0..40 {
+        thread::yield_now();
+    }
+}

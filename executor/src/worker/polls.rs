@@ -15,7 +15,7 @@ use std::time::Instant;
 
 /// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
 /// is sooner than a thread that must be woken first (5 to 50 µs).
-const LONG_POLL: u64 = 20_000;
+pub(super) const LONG_POLL: u64 = 20_000;
 /// A window of the poll average begins after every so many times of parking (and at a look, once the last one has `event_interval` polls): one long poll should not
 /// be taken for a habit too often.
 pub(super) const WINDOW_EVERY: u32 = 8;
@@ -23,6 +23,24 @@ pub(super) const WINDOW_EVERY: u32 = 8;
 const LOOK_EVERY: u64 = 200_000;
 
 impl Worker {
+    /// Whether polls took so long of late that looks at the driver go by time.
+    #[inline]
+    pub(super) fn looks_by_time(&self) -> bool {
+        (LONG_POLL..u64::MAX).contains(&self.recent_nanos.get())
+    }
+
+    /// Whether a look at the driver at `now` is not too soon; if not, it is the last one.
+    pub(super) fn may_look(&self, now: Instant) -> bool {
+        // By the average there is as much time between two, but for the half of it that rounding takes.
+        let is_soon =
+            now.duration_since(self.looked_at.get()).as_nanos() < u128::from(LOOK_EVERY / 2);
+        if is_soon && self.looks_by_time() {
+            return false;
+        }
+        self.looked_at.set(now);
+        true
+    }
+
     /// Turns until the next look at the driver: `event_interval`, or fewer if polls take long.
     #[inline]
     pub(crate) fn look_interval(&self) -> u32 {
@@ -58,6 +76,7 @@ impl Worker {
                 recent => recent - recent / 8,
             };
             self.recent_nanos.set(average.max(faded));
+            self.learn_of_yields(average);
         }
     }
 

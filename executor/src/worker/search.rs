@@ -63,6 +63,7 @@ impl Worker {
         let start = now();
         let took = start.duration_since(batch.since);
         if is_worth_taking(batch.tasks, self.epoch() - batch.epoch, took)
+            || self.has_local()
             || !self.may_rest()
             || !self.shared.idle.begin_rest()
         {
@@ -144,6 +145,14 @@ impl Worker {
             }
             if let Some(task) = self.pop_injected_batch() {
                 return Some(task);
+            }
+            for victim in self.shared.slots.live_from(start) {
+                let yielded = &self.shared.slots.get(victim).yielded;
+                if let Some(task) = yielded.pop_batch(&self.deque) {
+                    bump(&self.own.counters.steals, 1);
+                    bump(&self.own.counters.stolen, 1 + self.deque.len() as u64);
+                    return Some(task);
+                }
             }
             if !contended {
                 return None;

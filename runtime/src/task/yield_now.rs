@@ -5,8 +5,8 @@ use std::task::Poll;
 
 /// Goes to the end of the queue of this worker, once.
 ///
-/// Tasks that are ready run before this one continues, but there is no promise about which, or how many; in particular I/O is looked
-/// at every so often only.
+/// Tasks that are ready run before this one continues, but there is no promise about which, or how many. Where tasks compute for 5 µs or more between two
+/// yields, the worker looks for I/O and timers first, if the last look is 150 µs old, and what these wake runs before the task continues, too; else it looks every 61 polls.
 ///
 /// # Examples
 ///
