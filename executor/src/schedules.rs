@@ -87,7 +87,7 @@ fn config(workers: usize) -> Config {
         workers,
         guest: true,
         event_interval: 7,
-        injector_interval: 16,
+        injector_interval: 5,
         lifo_slot: true,
         thread_name: Arc::new(String::new),
         stack_size: None,

@@ -165,7 +165,7 @@ impl Watchman {
                 rescued = true;
             }
             // So does its deque, as far as one look goes: nobody steals from it as long as others have work of their own. Not before the injected
-            // tasks: there may be more hogs in it.
+            // tasks: there may be more hogs in it. What yielded comes after it, as ever.
             for _ in 0..MOVE {
                 match slot.stealer.steal() {
                     Steal::Success(task) => shared.injector().push(task),

@@ -4,10 +4,10 @@
 //!
 //! 1. chores, when their time has come: every `event_interval` ticks, or 200 µs if polls
 //!    take long, a look at the driver; every `injector_interval` ticks, one task of the
-//!    injector first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
+//!    injector, or one that yielded, first, so that neither starves behind a full deque; every [`SAMPLE_INTERVAL`] ticks, a poll is timed;
 //! 2. the slot's signal word (shutdown, stuck) and, if it is time, the `urgent` flag: one relaxed load each;
-//! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector;
-//! 4. search (`worker/search.rs`): the other live slots in a random order, the injector, at last (after some patience, if it has stolen before) the LIFO slots of those who
+//! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector, then what yielded;
+//! 4. search (`worker/search.rs`): the other live slots in a random order, the injector, what yielded in other slots, at last (after some patience, if it has stolen before) the LIFO slots of those who
 //!    compute for long;
 //! 5. park, as `idle.md` says.
 //!
@@ -606,23 +606,23 @@ impl Worker {
     /// A look at the driver without sleeping.
     #[cold]
     pub(crate) fn look_at_driver(&self) {
-        let now = now();
-        self.measure_look(now);
+        let start = now();
+        self.measure_look(start);
         let interval = u64::from(self.shared.config.event_interval);
         // A window is not over before that: the average of one poll is no habit.
         if (self.window.get()).is_none_or(|(_, begun)| self.epoch() - begun >= interval) {
-            self.measure_polls(now);
-            self.begin_window(now);
+            self.measure_polls(start);
+            self.begin_window(start);
         }
-        self.count_busy(now);
-        if !self.may_look(now) {
+        self.count_busy(start);
+        if !self.may_look(start) {
             return;
         }
         bump(&self.own.counters.looks, 1);
         if self.shared.park.look(self.slot) == Gathered::Something {
             self.dispatch();
             // However long the wakers took: there is a turn before the next look.
-            self.looked_at.set(crate::sync::now());
+            self.looked_at.set(now());
         }
     }
 

@@ -84,6 +84,11 @@ fn occupy(runtime: &Runtime, polls: &Arc<Polls>, stop: &Flag) {
             }
         });
     }
+    spawn_pairs(runtime, polls, stop);
+}
+
+/// Spawns the tasks that wake each other.
+fn spawn_pairs(runtime: &Runtime, polls: &Arc<Polls>, stop: &Flag) {
     for _ in 0..PAIRS {
         let (to_one, at_one) = mpsc::channel(1);
         let (to_other, at_other) = mpsc::channel(1);
@@ -186,13 +191,7 @@ fn of_sixteen_polls_one_is_for_a_task_that_yielded() {
         (current_thread(), true),
     ] {
         let (polls, stop) = (Arc::new(Polls::default()), Flag::new());
-        for _ in 0..PAIRS {
-            let (to_one, at_one) = mpsc::channel(1);
-            let (to_other, at_other) = mpsc::channel(1);
-            to_one.try_send(None).unwrap();
-            runtime.spawn(pass_on(at_one, to_other, polls.clone(), stop.clone()));
-            runtime.spawn(pass_on(at_other, to_one, polls.clone(), stop.clone()));
-        }
+        spawn_pairs(&runtime, &polls, &stop);
         let waits: Vec<_> = (0..RESTLESS)
             .map(|_| {
                 let polls = polls.clone();

@@ -1,6 +1,6 @@
 //! Searching: how a worker that has run out of work finds some (`idle.md`, Search).
 //!
-//! First everybody else's deques, from a random one on, and the injector; then, if it has stolen before, a while of lingering, with the core given up
+//! First everybody else's deques, from a random one on, the injector, and what yielded elsewhere; then, if it has stolen before, a while of lingering, with the core given up
 //! between two looks; at last the LIFO slots of those who compute for long. A searcher takes from a LIFO slot only on this last attempt, and only if
 //! the owner's epoch has not moved for [`LIFO_PATIENCE`].
 //!
