@@ -27,6 +27,8 @@ const NOWHERE: u32 = u32::MAX;
 const BACKLOG: u64 = 200_000;
 /// The same while the workers have more to do than one of them could: what is left then is worth waking another one for. Below it, that one would come too late.
 const BACKLOG_UNDER_LOAD: u64 = 30_000;
+/// The same while there is no core for another worker. More than what 512 connections make at a time, less than what a person notices.
+const BACKLOG_IN_A_CROWD: u64 = 5_000_000;
 /// Tasks that take fewer nanoseconds than this are better left to the worker that has them (S4): to bring a task, its place in the list and its result from one
 /// core to another takes 200 ns, and up to 1,000 while both do so.
 const WORTH_TAKING: u64 = 1_000;
@@ -272,21 +274,35 @@ pub(crate) fn is_worth_taking(tasks: u64, polls: u64, took: Duration) -> bool {
     polls > 2 * tasks || took.as_nanos() as u64 >= WORTH_TAKING * tasks.min(polls)
 }
 
+/// What there is to do, beside the cores that there are for it.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(crate) enum Load {
+    /// One worker can do it.
+    Low,
+    /// More than one worker can do (`worker/load.rs`).
+    High,
+    /// There is no core for a second worker (`crowd.rs`).
+    Crowded,
+}
+
 /// N6: whether a batch of `tasks` that a worker's own driver has woken is notified for, when its polls take `poll_nanos` on average.
 ///
-/// It depends on the load only if the batch is neither short nor long.
+/// It depends on the load only if the batch is neither short nor very long.
 #[inline]
-pub(crate) fn is_for_others(
-    tasks: u64,
-    poll_nanos: u64,
-    is_load_high: impl FnOnce() -> bool,
-) -> bool {
+pub(crate) fn is_for_others(tasks: u64, poll_nanos: u64, load: impl FnOnce() -> Load) -> bool {
     // One task is for the worker itself.
     if tasks < 2 || bug::IDLE_BATCH_SILENT.is_on() {
         return false;
     }
-    let nanos = tasks.saturating_mul(poll_nanos);
-    nanos >= BACKLOG || (nanos >= BACKLOG_UNDER_LOAD && is_load_high())
+    match tasks.saturating_mul(poll_nanos) {
+        ..BACKLOG_UNDER_LOAD => false,
+        nanos @ BACKLOG_UNDER_LOAD..BACKLOG_IN_A_CROWD => match load() {
+            Load::Low => nanos >= BACKLOG,
+            Load::High => true,
+            Load::Crowded => false,
+        },
+        BACKLOG_IN_A_CROWD.. => true,
+    }
 }
 
 #[cfg(all(test, rt_shuttle))]

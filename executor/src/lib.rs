@@ -45,6 +45,7 @@ pub mod budget;
 #[cfg(not(rt_shuttle))]
 mod condvar;
 mod context;
+mod crowd;
 mod current_thread;
 mod guest;
 mod idle;
@@ -71,7 +72,7 @@ pub use metrics::{
     BlockingMetrics, Histogram, HistogramSnapshot, Metrics, WorkerMetrics, WorkerState,
 };
 pub use park::{Gathered, Park, Parker, Sleep, ThreadPark, Unparked};
-pub use report::{DescribeStack, OnSlowPoll, Probe, SlowPoll, SlowPolls, Usage};
+pub use report::{CoreTime, DescribeStack, OnSlowPoll, Probe, SlowPoll, SlowPolls, Usage};
 pub use rescue::Rescue;
 pub use scheduler::{Around, Config, Flavor, Handle, Hook, NameThread, WeakHandle};
 pub use task::{AbortHandle, Id, JoinError, JoinHandle, LocalSet};

@@ -308,6 +308,8 @@ pub struct Metrics {
     pub workers: usize,
     /// Every slot that was ever used: workers first, then guests and spares.
     pub slots: Vec<WorkerMetrics>,
+    /// Whether there is no core for a second worker, so that what a driver has woken is not shared.
+    pub is_crowded: bool,
     /// How many tasks wait in the injector.
     pub injector_depth: usize,
     /// How many tasks have not completed.

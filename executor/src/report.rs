@@ -71,6 +71,10 @@ pub struct Probe {
     pub id: fn() -> u64,
     /// What the thread with that identity has used, and whether it sleeps in the kernel; `None` if that cannot be known.
     pub usage: fn(u64) -> Option<Usage>,
+    /// How long the thread with that identity has run and has waited for a core; `None` if that cannot be known.
+    pub core_time: fn(u64) -> Option<CoreTime>,
+    /// For how long cores have been unused since the machine started, all together; `None` if that cannot be known.
+    pub unused: fn() -> Option<Duration>,
 }
 
 /// What a thread has used.
@@ -80,6 +84,15 @@ pub struct Usage {
     pub cpu: Duration,
     /// Whether it sleeps in the kernel at this moment.
     pub blocked: bool,
+}
+
+/// How long a thread has had a core, and how long not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoreTime {
+    /// For how long it has run.
+    pub ran: Duration,
+    /// For how long it has waited for a core while it could have run.
+    pub waited: Duration,
 }
 
 /// What is known of a poll that lasts too long.

@@ -17,6 +17,7 @@
 use crate::block_on::Root;
 use crate::blocking::Pool;
 use crate::context::{self, EnterGuard};
+use crate::crowd::Crowd;
 use crate::idle::{Idle, Parked};
 use crate::lane::Lane;
 use crate::metrics::Counters;
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) slots: Slots,
     /// Who searches, who sleeps.
     pub(crate) idle: Idle,
+    /// Whether there is a core for one more of them.
+    pub(crate) crowd: Crowd,
     /// Tasks from outside the workers.
     injector: Injector<Runnable>,
     /// Tasks that come before those: the reactor thread woke them in the workers' stead, or they were found behind a stuck one. Fresh hogs
@@ -322,6 +325,7 @@ impl Handle {
         let shared = Arc::new_cyclic(|me| Shared {
             slots: Slots::new(workers, spares, guests),
             idle: Idle::new(config.slots()),
+            crowd: Crowd::new(),
             injector: Injector::new(),
             express: Injector::new(),
             urgent: CachePadded::new(AtomicBool::new(false)),

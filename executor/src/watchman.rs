@@ -12,8 +12,11 @@
 //! A parked worker's epoch stands still too; it holds nothing in its LIFO slot, so looking at it does no harm. The threads of the lane are
 //! watched in the same way, for reports, and to find those that block.
 //!
-//! **Cost.** One relaxed load a live slot and period. Nothing on the hot path but two stores a poll.
+//! It also asks the system now and then whether there is a core for one more worker (`crowd.rs`).
+//!
+//! **Cost.** One relaxed load a live slot and period; `crowd.rs` has its own. Nothing on the hot path but two stores a poll.
 
+use crate::crowd::Meter;
 use crate::idle::Idle;
 use crate::lane::Seat;
 use crate::report::{Polled, Probe, SlowPoll, Spot, Still, Usage};
@@ -91,6 +94,8 @@ pub struct Watchman {
     stranded: Option<Instant>,
     /// The seat of the lane to ask first.
     ask_from: usize,
+    /// Whether there is a core for one more worker.
+    crowd: Meter,
 }
 
 /// What the watchman saw.
@@ -112,6 +117,7 @@ impl Watchman {
             seats: vec![seen; shared.lane.seats().len()].into(),
             stranded: None,
             ask_from: 0,
+            crowd: Meter::new(now()),
             shared: Arc::downgrade(shared),
         }
     }
@@ -222,6 +228,7 @@ impl Watchman {
                 watched = lane;
             }
         }
+        self.crowd.look(&shared, now);
         watched
     }
 

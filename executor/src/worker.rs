@@ -54,7 +54,7 @@ mod polls;
 mod search;
 mod yields;
 
-use load::Load;
+use load::Measured;
 use polls::{WINDOW_EVERY, count_down};
 use yields::Yields;
 
@@ -129,7 +129,7 @@ pub(crate) struct Worker {
     /// The next task that is scheduled here gets a time stamp.
     stamp_next: Cell<bool>,
     /// How much all have had to do of late.
-    load: Cell<Load>,
+    load: Cell<Measured>,
     /// Since when the thread has been awake.
     active_since: Cell<Instant>,
     /// State of the xorshift generator that picks the first victim.
@@ -266,7 +266,7 @@ impl Worker {
             chore_in: Cell::new(chores.span),
             chores: Cell::new(chores),
             stamp_next: Cell::new(false),
-            load: Cell::new(Load::new(now())),
+            load: Cell::new(Measured::new(now())),
             active_since: Cell::new(now()),
             // Any odd number that differs between slots.
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
@@ -639,7 +639,7 @@ impl Worker {
         }
         // N6.
         let (tasks, poll_nanos) = (self.deque.len() as u64, self.poll_nanos.get());
-        if is_for_others(tasks, poll_nanos, || self.is_load_high()) {
+        if is_for_others(tasks, poll_nanos, || self.current_load()) {
             self.notify();
         }
     }

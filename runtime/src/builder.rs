@@ -4,7 +4,8 @@ use crate::driver::Driver;
 use crate::probe;
 use crate::runtime::{Handle, Runtime, charge};
 use executor::{
-    Config, Flavor, Hook, NameThread, OnSlowPoll, Probe, Rescue, SlowPoll, SlowPolls, Usage,
+    Config, CoreTime, Flavor, Hook, NameThread, OnSlowPoll, Probe, Rescue, SlowPoll, SlowPolls,
+    Usage,
 };
 use std::fmt;
 use std::io;
@@ -510,6 +511,11 @@ impl Builder {
                     let (cpu, blocked) = probe::usage(id)?;
                     Some(Usage { cpu, blocked })
                 },
+                core_time: |id| {
+                    let (ran, waited) = probe::core_time(id)?;
+                    Some(CoreTime { ran, waited })
+                },
+                unused: probe::unused,
             }),
             on_thread_start: self.on_start.clone(),
             on_thread_stop: self.on_stop.clone(),

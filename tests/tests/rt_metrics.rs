@@ -1,6 +1,7 @@
 //! Metrics: every count moves when it should, by as much as it should where that can be known, and not otherwise.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -411,6 +412,54 @@ fn a_spare_with_nothing_to_do_is_listed() {
     assert_eq!(metrics.num_workers(), 1);
     drop(release);
     until(&runtime, |_| task.is_finished());
+}
+
+/// Two workers and twice as many other threads as cores: each waits for half of the time. (Where the program may not use all cores, others are unused.)
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_that_wait_for_cores_are_crowded_until_there_is_less_to_do() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let cores = thread::available_parallelism().expect("Linux tells").get();
+    let info = std::fs::read_to_string("/proc/cpuinfo").expect("Linux tells");
+    if info.matches("processor\t").count() != cores {
+        return;
+    }
+    let runtime = without_rescue(2);
+    assert!(!runtime.metrics().is_crowded());
+    let compute = || async {
+        loop {
+            spin(Duration::from_micros(50));
+            yield_now().await;
+        }
+    };
+    let tasks: Vec<_> = (0..4).map(|_| runtime.spawn(compute())).collect();
+    let is_over = AtomicBool::new(false);
+    let metrics = thread::scope(|scope| {
+        for _ in 0..2 * cores {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let metrics = until(&runtime, RuntimeMetrics::is_crowded);
+        is_over.store(true, Ordering::Relaxed);
+        metrics
+    });
+    assert!(metrics.to_string().contains("no core is free"));
+    for task in &tasks {
+        task.abort();
+    }
+    // It is looked at again while there is something to do.
+    let metrics = runtime.block_on(async {
+        loop {
+            sleep(Duration::from_millis(1)).await;
+            if !now().is_crowded() {
+                return now();
+            }
+        }
+    });
+    assert!(!metrics.to_string().contains("no core is free"));
 }
 
 // -------------------------------------------------------------------- I/O

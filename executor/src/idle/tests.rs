@@ -109,27 +109,29 @@ fn one_lingers_and_does_not_count_as_searching() {
 }
 
 #[test]
-fn a_batch_is_for_others_if_it_takes_200_us_or_30_under_load() {
-    // At any load; if it is high only; never.
-    const ALWAYS: (bool, bool) = (true, true);
-    const UNDER_LOAD: (bool, bool) = (false, true);
-    const NEVER: (bool, bool) = (false, false);
+fn a_batch_is_for_others_if_it_takes_200_us_30_under_load_or_5_ms_in_a_crowd() {
+    const ALWAYS: &[Load] = &[Load::Low, Load::High, Load::Crowded];
+    const UNLESS_CROWDED: &[Load] = &[Load::Low, Load::High];
+    const UNDER_LOAD: &[Load] = &[Load::High];
+    const NEVER: &[Load] = &[];
     for (tasks, poll_nanos, expected) in [
         (0, u64::MAX, NEVER),
-        (1, 1_000_000, NEVER),
+        (1, 10_000_000, NEVER),
         (2, 14_999, NEVER),
         (2, 15_000, UNDER_LOAD),
         (2, 99_999, UNDER_LOAD),
-        (2, 100_000, ALWAYS),
+        (2, 100_000, UNLESS_CROWDED),
         (200, 149, NEVER),
         (200, 150, UNDER_LOAD),
         (200, 999, UNDER_LOAD),
-        (200, 1_000, ALWAYS),
+        (200, 1_000, UNLESS_CROWDED),
+        (200, 24_999, UNLESS_CROWDED),
+        (200, 25_000, ALWAYS),
         // Nothing is known of the polls.
         (2, u64::MAX, ALWAYS),
     ] {
-        let at_load = |is_high| is_for_others(tasks, poll_nanos, || is_high);
-        let found = (at_load(false), at_load(true));
+        let mut found = ALWAYS.to_vec();
+        found.retain(|load| is_for_others(tasks, poll_nanos, || *load));
         assert_eq!(found, expected, "{tasks} tasks, {poll_nanos} ns");
     }
 }

@@ -23,6 +23,7 @@ impl Handle {
         Metrics {
             workers: shared.config.workers,
             slots: shared.measure_slots(),
+            is_crowded: shared.crowd.is_crowded(),
             injector_depth: self.injector_depth(),
             live: live as usize,
             spawned,

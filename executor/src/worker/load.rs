@@ -5,12 +5,13 @@
 //! be late, and others get their share.
 //!
 //! One that waits now and then does not show that it could do everything alone: as soon as another one helps, both wait. So it is the sum that counts.
-//! Time without a core counts as well: where other processes take the cores, the load seems higher than it is, and batches are shared as they are in other runtimes.
+//! Time without a core counts as well: where other processes take the cores, the load seems higher than it is; `crowd.rs` finds that out.
 //! Not so while hogs are polled (`rescue.md`): then they have the other cores, and what another worker takes would wait for one, some milliseconds (`echo_hogs`).
 //!
 //! **Cost.** A comparison for each batch that is neither short nor long; once a window, a load for each slot that has ever been served.
 
 use super::{Role, Worker};
+use crate::idle::Load;
 use crate::scheduler::Shared;
 use crate::sync::Ordering;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ const FULL: u128 = 90;
 
 /// The last measurement of a worker.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
+pub(super) struct Measured {
     /// When it ended.
     at: Instant,
     /// For how many nanoseconds all threads had been awake by then.
@@ -32,10 +33,10 @@ pub(super) struct Load {
     is_high: bool,
 }
 
-impl Load {
+impl Measured {
     /// Nothing has been measured before `now`.
-    pub(super) fn new(now: Instant) -> Load {
-        Load {
+    pub(super) fn new(now: Instant) -> Measured {
+        Measured {
             at: now,
             busy: 0,
             is_high: false,
@@ -43,14 +44,14 @@ impl Load {
     }
 
     /// What holds at `now`: the same, or a new measurement if it is time for one.
-    fn at(self, now: Instant, busy: impl FnOnce() -> u64) -> Load {
+    fn at(self, now: Instant, busy: impl FnOnce() -> u64) -> Measured {
         let window = now.saturating_duration_since(self.at);
         if window < WINDOW {
             return self;
         }
         let busy = busy();
         let of_one = u128::from(busy.saturating_sub(self.busy)) * 100;
-        Load {
+        Measured {
             at: now,
             busy,
             is_high: of_one >= window.as_nanos() * FULL,
@@ -59,17 +60,24 @@ impl Load {
 }
 
 impl Worker {
-    /// N6. Whether the workers have had more to do of late than one of them could.
+    /// N6. What there is to do, beside the cores that there are for it.
     #[inline]
-    pub(super) fn is_load_high(&self) -> bool {
+    pub(super) fn current_load(&self) -> Load {
         if self.role != Role::Worker {
-            return false;
+            return Load::Low;
+        }
+        if self.shared.crowd.is_crowded() {
+            return Load::Crowded;
         }
         // The thread has just woken up, or has just looked at the clock.
         let load = (self.load.get()).at(self.active_since.get(), || self.shared.busy_nanos());
         self.load.set(load);
         // Hogs have the other cores.
-        load.is_high && !self.shared.lane.is_busy()
+        if load.is_high && !self.shared.lane.is_busy() {
+            Load::High
+        } else {
+            Load::Low
+        }
     }
 }
 
@@ -96,7 +104,7 @@ mod tests {
     #[test]
     fn the_load_is_high_if_all_together_were_busy_for_nine_tenths_of_a_window() {
         let start = Instant::now();
-        let first = Load::new(start);
+        let first = Measured::new(start);
         for (micros, busy_micros, expected) in [
             (1_000, 899, false),
             (1_000, 900, true),
@@ -113,7 +121,7 @@ mod tests {
     #[test]
     fn a_measurement_holds_for_a_window() {
         let start = Instant::now();
-        let high = Load::new(start).at(start + WINDOW, || 2_000_000);
+        let high = Measured::new(start).at(start + WINDOW, || 2_000_000);
         let soon = start + 2 * WINDOW - Duration::from_nanos(1);
         assert!(high.at(soon, || unreachable!("not yet")).is_high);
         // Nobody has been busy since.

@@ -134,6 +134,11 @@ fn workers(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
         "Workers that the runtime was made with.",
         metrics.num_workers(),
     )?;
+    to.gauge(
+        "runtime_is_crowded",
+        "1 while all cores are in use and the workers wait for them, so that events of one batch are left to one worker.",
+        usize::from(metrics.is_crowded()),
+    )?;
     let states = [
         WorkerState::Absent,
         WorkerState::Parked,

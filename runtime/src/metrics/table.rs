@@ -11,6 +11,12 @@ impl fmt::Display for RuntimeMetrics {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         workers(f, self.workers())?;
+        if self.is_crowded() {
+            writeln!(
+                f,
+                "no core is free: events of one batch are left to one worker"
+            )?;
+        }
         let tasks = self.tasks();
         writeln!(
             f,
