@@ -273,75 +273,100 @@ impl<E: AsFd> Socket<E> {
         })
     }
 
+    // What follows is polled by hand: an async function keeps its arguments twice, and each connection that waits keeps such a future.
+
     /// Reads into initialised memory.
-    pub(crate) async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_read_slice(cx, buf)).await
+    pub(crate) fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |cx| self.poll_read_slice(cx, buf))
     }
 
     /// Reads into a growing buffer.
-    pub(crate) async fn read_buf<B: BufMut + ?Sized>(&self, buf: &mut B) -> io::Result<usize> {
-        // A buffer without room asks for nothing, and gets nothing, without waiting.
-        if !buf.has_remaining_mut() {
-            return Ok(0);
-        }
-        poll_fn(|cx| {
+    pub(crate) fn read_buf<B: BufMut + ?Sized>(
+        &self,
+        buf: &mut B,
+    ) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |cx| {
+            // A buffer without room asks for nothing, and gets nothing, without waiting.
+            if !buf.has_remaining_mut() {
+                return Poll::Ready(Ok(0));
+            }
             let len = buf.chunk_mut().len();
             self.poll_transfer(cx, Direction::Read, len, |sock| uninit::recv_buf(sock, buf))
         })
-        .await
     }
 
     /// Fills `buf`.
-    pub(crate) async fn read_exact(&self, buf: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read_exact(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
         let mut filled = 0;
-        while filled < buf.len() {
-            match self.read(&mut buf[filled..]).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => filled += n,
+        poll_fn(move |cx| {
+            while filled < buf.len() {
+                match ready!(self.poll_read_slice(cx, &mut buf[filled..]))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                    n => filled += n,
+                }
             }
-        }
-        Ok(filled)
+            Poll::Ready(Ok(filled))
+        })
     }
 
     /// Writes one slice.
-    pub(crate) async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_write(cx, buf)).await
+    pub(crate) fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |cx| self.poll_write(cx, buf))
     }
 
     /// Writes several slices.
-    pub(crate) async fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_write_vectored(cx, bufs)).await
+    pub(crate) fn write_vectored(
+        &self,
+        bufs: &[IoSlice<'_>],
+    ) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |cx| self.poll_write_vectored(cx, bufs))
     }
 
     /// Writes the first chunk of `buf` and takes from it what was written.
-    pub(crate) async fn write_buf<B: Buf + ?Sized>(&self, buf: &mut B) -> io::Result<usize> {
+    pub(crate) fn write_buf<B: Buf + ?Sized>(
+        &self,
+        buf: &mut B,
+    ) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |cx| self.poll_write_buf(cx, buf))
+    }
+
+    fn poll_write_buf<B: Buf + ?Sized>(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut B,
+    ) -> Poll<io::Result<usize>> {
         if !buf.has_remaining() {
-            return Ok(0);
+            return Poll::Ready(Ok(0));
         }
-        let n = self.write(buf.chunk()).await?;
+        let n = ready!(self.poll_write(cx, buf.chunk()))?;
         buf.advance(n);
-        Ok(n)
+        Poll::Ready(Ok(n))
     }
 
     /// Writes all of `buf`.
-    pub(crate) async fn write_all(&self, mut buf: &[u8]) -> io::Result<()> {
-        while !buf.is_empty() {
-            match self.write(buf).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                n => buf = &buf[n..],
-            }
-        }
-        Ok(())
+    pub(crate) fn write_all(&self, mut buf: &[u8]) -> impl Future<Output = io::Result<()>> {
+        poll_fn(move |cx| self.poll_write_all(cx, &mut buf))
     }
 
     /// Writes all of `buf`, and takes from it what was written, also when cancelled.
-    pub(crate) async fn write_all_buf<B: Buf + ?Sized>(&self, buf: &mut B) -> io::Result<()> {
+    pub(crate) fn write_all_buf<B: Buf + ?Sized>(
+        &self,
+        buf: &mut B,
+    ) -> impl Future<Output = io::Result<()>> {
+        poll_fn(move |cx| self.poll_write_all(cx, buf))
+    }
+
+    fn poll_write_all<B: Buf + ?Sized>(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut B,
+    ) -> Poll<io::Result<()>> {
         while buf.has_remaining() {
-            if self.write_buf(buf).await? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+            if ready!(self.poll_write_buf(cx, buf))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 }
 

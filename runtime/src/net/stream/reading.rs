@@ -101,8 +101,8 @@ macro_rules! reading {
             /// # Cancel safety
             ///
             /// Nothing is lost: dropped before it is ready, it has read nothing.
-            pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-                self.socket().read(buf).await
+            pub fn read(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+                self.socket().read(buf)
             }
 
             /// Reads behind the content of `buf` and returns the number of bytes, as soon as there are any.
@@ -131,8 +131,11 @@ macro_rules! reading {
             /// # Cancel safety
             ///
             /// Nothing is lost: dropped before it is ready, it has read nothing.
-            pub async fn read_buf<B: BufMut + ?Sized>(&mut self, buf: &mut B) -> io::Result<usize> {
-                self.socket().read_buf(buf).await
+            pub fn read_buf<B: BufMut + ?Sized>(
+                &mut self,
+                buf: &mut B,
+            ) -> impl Future<Output = io::Result<usize>> {
+                self.socket().read_buf(buf)
             }
 
             /// Reads until `buf` is full, and returns its length.
@@ -159,8 +162,11 @@ macro_rules! reading {
             /// # Cancel safety
             ///
             /// Not cancel safe: some bytes may be in `buf` already, and how many is not known.
-            pub async fn read_exact(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-                self.socket().read_exact(buf).await
+            pub fn read_exact(
+                &mut self,
+                buf: &mut [u8],
+            ) -> impl Future<Output = io::Result<usize>> {
+                self.socket().read_exact(buf)
             }
 
             /// Reads until the peer has closed its side, appends to `buf`, and returns the number of bytes.

@@ -82,8 +82,8 @@ macro_rules! writing {
             /// # Cancel safety
             ///
             /// Nothing is lost: dropped before it is ready, it has written nothing.
-            pub async fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-                self.socket().write(buf).await
+            pub fn write(&mut self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
+                self.socket().write(buf)
             }
 
             /// Writes from several slices, one after the other, with one system call.
@@ -97,8 +97,11 @@ macro_rules! writing {
             /// # Cancel safety
             ///
             /// Nothing is lost: dropped before it is ready, it has written nothing.
-            pub async fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-                self.socket().write_vectored(bufs).await
+            pub fn write_vectored(
+                &mut self,
+                bufs: &[IoSlice<'_>],
+            ) -> impl Future<Output = io::Result<usize>> {
+                self.socket().write_vectored(bufs)
             }
 
             /// Writes from `buf`, as far as the system takes it at once, and advances `buf` by what was written.
@@ -110,8 +113,11 @@ macro_rules! writing {
             /// # Cancel safety
             ///
             /// Nothing is lost: dropped before it is ready, it has written nothing and `buf` is as it was.
-            pub async fn write_buf<B: Buf>(&mut self, buf: &mut B) -> io::Result<usize> {
-                self.socket().write_buf(buf).await
+            pub fn write_buf<B: Buf>(
+                &mut self,
+                buf: &mut B,
+            ) -> impl Future<Output = io::Result<usize>> {
+                self.socket().write_buf(buf)
             }
 
             /// Writes all of `buf`.
@@ -138,8 +144,8 @@ macro_rules! writing {
             ///
             /// Not cancel safe: some of `buf` may have been written, and how much is not known. Use
             /// [`write_all_buf`](Self::write_all_buf), or call [`write`](Self::write) in a loop.
-            pub async fn write_all(&mut self, buf: &[u8]) -> io::Result<()> {
-                self.socket().write_all(buf).await
+            pub fn write_all(&mut self, buf: &[u8]) -> impl Future<Output = io::Result<()>> {
+                self.socket().write_all(buf)
             }
 
             /// Writes all of `buf`, and advances it by what was written.
@@ -151,8 +157,11 @@ macro_rules! writing {
             /// # Cancel safety
             ///
             /// Nothing is lost: `buf` holds what was not written, and a further call goes on with that.
-            pub async fn write_all_buf<B: Buf>(&mut self, buf: &mut B) -> io::Result<()> {
-                self.socket().write_all_buf(buf).await
+            pub fn write_all_buf<B: Buf>(
+                &mut self,
+                buf: &mut B,
+            ) -> impl Future<Output = io::Result<()>> {
+                self.socket().write_all_buf(buf)
             }
 
             /// Does nothing: whatever was written is with the operating system already.
