@@ -64,7 +64,7 @@ fn windows_that_are_not_crowded() {
         ("there is little to do", window(40, 30, 0, 1000)),
         (
             "they have more than one core and a half",
-            window(800, 800, 0, 1000),
+            window(200, 200, 0, 1000),
         ),
     ] {
         let mut rule = Rule::default();

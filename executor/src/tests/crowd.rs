@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_millis(50);
 
 thread_local! {
+    /// How often it was asked how a thread got on.
+    static ASKED: Cell<u32> = const { Cell::new(0) };
     /// Milliseconds that threads have run, have waited, and that cores were unused; `None`: the system does not tell.
     static TOLD: Cell<Option<(u64, u64, u64)>> = const { Cell::new(None) };
 }
@@ -19,16 +21,39 @@ fn told() -> Option<[Duration; 3]> {
     Some([ran, waited, unused].map(Duration::from_millis))
 }
 
-#[test]
-fn the_watchman_tells_the_workers() {
-    let mut config = config(Flavor::MultiThread, 2);
+/// An executor whose system tells what `TOLD` says.
+fn executor(workers: usize) -> Executor {
+    let mut config = config(Flavor::MultiThread, workers);
     config.probe = Some(Probe {
         id: || 1,
         usage: |_| None,
-        core_time: |_| told().map(|[ran, waited, _]| CoreTime { ran, waited }),
+        core_time: |_| {
+            ASKED.set(ASKED.get() + 1);
+            told().map(|[ran, waited, _]| CoreTime { ran, waited })
+        },
         unused: || told().map(|[.., unused]| unused),
     });
-    let executor = Executor::start(config);
+    Executor::start(config)
+}
+
+#[test]
+fn one_worker_is_never_crowded() {
+    let executor = executor(1);
+    let shared = executor.handle.shared();
+    let mut now = Instant::now();
+    let mut meter = Meter::new(now);
+    for window in 1..10 {
+        now += WINDOW;
+        TOLD.set(Some((50 * window, 40 * window, 0)));
+        meter.look(shared, now);
+        assert!(!shared.crowd.is_crowded());
+    }
+    assert_eq!(ASKED.get(), 0);
+}
+
+#[test]
+fn the_watchman_tells_the_workers() {
+    let executor = executor(2);
     let shared = executor.handle.shared();
     let mut meter = Meter::new(Instant::now());
     let (mut now, mut at) = (Instant::now(), (0, 0, 0));
@@ -41,6 +66,8 @@ fn the_watchman_tells_the_workers() {
         shared.crowd.is_crowded()
     };
     let crowded = (25, 20, 0);
+    assert!(!look(WINDOW, (25, 20, 20)));
+    assert_eq!(ASKED.get(), 0, "a core is unused");
     // The first window of a full machine only tells what the counters are.
     let found = [(); 3].map(|()| look(WINDOW, crowded));
     assert_eq!(found, [false, false, true]);
