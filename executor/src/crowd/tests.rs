@@ -75,20 +75,21 @@ fn windows_that_are_not_crowded() {
     }
 }
 
-/// The windows of a trial that goes well.
-fn trial() -> impl Iterator<Item = Window> {
-    std::iter::repeat_n(alone(), (SETTLE + TRIAL) as usize)
+/// Lets a trial go well.
+fn prove(rule: &mut Rule) {
+    let trial = [alone(); (SETTLE + TRIAL) as usize];
+    assert!(run(rule, trial).into_iter().all(|crowded| crowded));
 }
 
 #[test]
 fn a_core_that_another_worker_could_use_ends_it() {
     let unused = window(98, 1, 60, 1100);
     let mut rule = entered();
-    assert!(run(&mut rule, trial()).into_iter().all(|crowded| crowded));
+    prove(&mut rule);
     assert!(!rule.next(&unused));
     // For the pause, which is twice as long the next time.
     assert_eq!(run(&mut rule, [crowded(); 4]), [false, false, false, true]);
-    assert!(run(&mut rule, trial()).into_iter().all(|crowded| crowded));
+    prove(&mut rule);
     assert!(!rule.next(&unused));
     let windows = run(&mut rule, [crowded(); 8]);
     assert_eq!(windows.iter().position(|&crowded| crowded), Some(7));
@@ -98,7 +99,7 @@ fn a_core_that_another_worker_could_use_ends_it() {
 fn less_to_do_ends_it_without_a_pause_once_the_trial_is_over() {
     let less = window(40, 0, 100, 400);
     let mut rule = entered();
-    assert!(run(&mut rule, trial()).into_iter().all(|crowded| crowded));
+    prove(&mut rule);
     assert!(!rule.next(&less));
     assert_eq!(run(&mut rule, [crowded(), crowded()]), [false, true]);
     // Before that it may be the trial that leaves less to do.
@@ -151,7 +152,7 @@ fn a_trial_that_is_cut_short_went_wrong() {
     assert!(!rule.turn(false));
     assert_eq!(rule.pause, PAUSE.0);
     let mut rule = entered();
-    assert!(run(&mut rule, trial()).into_iter().all(|crowded| crowded));
+    prove(&mut rule);
     assert!(!rule.turn(false));
     assert_eq!(rule.pause, 0);
 }

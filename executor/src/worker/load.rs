@@ -6,7 +6,7 @@
 //!
 //! One that waits now and then does not show that it could do everything alone: as soon as another one helps, both wait. So it is the sum that counts.
 //! Time without a core counts as well: where other processes take the cores, the load seems higher than it is; `crowd.rs` finds that out.
-//! Not so while hogs are polled (`rescue.md`): then they have the other cores, and what another worker takes would wait for one, some milliseconds (`echo_hogs`).
+//! While hogs are polled (`rescue.md`) small batches stay where they are: the hogs have the other cores, and what another worker takes would wait for one, some milliseconds (`echo_hogs`).
 //!
 //! **Cost.** A comparison for each batch that is neither short nor long; once a window, a load for each slot that has ever been served.
 
