@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 /// How many schedules there are of all scenarios together, unless `RT_SCHEDULES` says otherwise.
 const SCHEDULES: usize = 200_000;
 /// The shares of all scenarios together. The cheap ones have more; none has less than one in a hundred.
-const SHARES: usize = 2052;
+const SHARES: usize = 2132;
 /// Random schedules and those by priorities take turns, so often.
 const ROUNDS: usize = 10;
 /// How many preemptions PCT aims at: so many and one more are the turning points of a race.

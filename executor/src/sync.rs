@@ -162,6 +162,9 @@ pub(crate) mod bug {
     /// What a thread leaves in its slot goes to the injector, and nobody is notified.
     pub(crate) const SLOT_LEFT_SILENT: Bug =
         Bug::composed("slot_left_silent", "step_aside_vs_other_parks");
+    /// What a root has spawned goes from its deque to the injector, and nobody is notified.
+    pub(crate) const GUEST_MOVES_SILENTLY: Bug =
+        Bug::composed("guest_moves_silently", "root_spawns_vs_last_park");
     /// A worker is unparked for the shutdown before it is told of it.
     pub(crate) const SHUTDOWN_UNPARKS_FIRST: Bug =
         Bug::composed("shutdown_unparks_first", "join_vs_shutdown");

@@ -31,6 +31,7 @@
 
 use crate::budget;
 use crate::context;
+use crate::guest;
 use crate::idle::{Left, is_for_others};
 use crate::metrics::bump;
 use crate::park::Gathered;
@@ -305,11 +306,8 @@ impl Worker {
         }
         if cause == Cause::Yielded {
             self.schedule_yielded(task);
-        } else if self.role == Role::Guest
-            && (self.dispatching.get() || conduct & !STAMPED != POLLED)
-        {
-            // A guest is bound to its root: it takes only what the root woke and what has been polled before.
-            self.send_away(task);
+        } else if self.role == Role::Guest && (self.dispatching.get() || !guest::may_run(conduct)) {
+            self.leave_to_workers(task);
         } else if self.dispatching.get() {
             self.deque.push(task);
         } else {
@@ -340,7 +338,7 @@ impl Worker {
             self.shared.stamp(&task);
         }
         if self.role == Role::Guest {
-            self.send_away(task);
+            self.leave_to_workers(task);
         } else if self.dispatching.get() {
             self.deque.push(task);
         } else {
@@ -361,12 +359,15 @@ impl Worker {
         }
     }
 
-    fn send_away(&self, task: Runnable) {
+    /// A guest does not run this task. The workers take it from the deque, which costs both sides less than the injector; what is left when the root
+    /// waits goes there (`guest.rs`).
+    fn leave_to_workers(&self, task: Runnable) {
         if self.dispatching.get() {
             self.sent_away.set(self.sent_away.get() + 1);
             self.shared.injector().push(task);
         } else {
-            self.shared.inject(task);
+            self.deque.push(task);
+            self.notify();
         }
     }
 

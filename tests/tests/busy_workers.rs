@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use runtime::metrics::{WorkerMetrics, WorkerState};
 use runtime::net::{TcpListener, UnixDatagram};
-use runtime::runtime::{Handle, Runtime};
+use runtime::runtime::{Builder, Handle, Runtime};
 use runtime::task::{JoinHandle, yield_now};
 use runtime::time::{sleep, timeout};
 use runtime_tests::{Flag, LIMIT, Watchdog, multi_thread, on_each, on_multi_thread, spin};
@@ -336,6 +336,49 @@ fn sockets_are_served_before_tasks_that_yield() {
                 "{micros} us: {} polls, at most {most}",
                 waits[ROUNDS / 2]
             );
+        });
+    }
+}
+
+#[test]
+fn what_a_root_spawns_does_not_wait_until_the_root_gives_way() {
+    let _watchdog = Watchdog::new(LIMIT);
+    for rescue in [true, false] {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .rescue(rescue)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let stop = Flag::new();
+            // More tasks than can be done at once, of which none ever waits: no worker looks for others.
+            let restless: Vec<_> = (0..16)
+                .map(|_| {
+                    let stop = stop.clone();
+                    runtime::spawn(async move {
+                        while !stop.is_set() {
+                            yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            sleep(Duration::from_millis(5)).await;
+            for _ in 0..10 {
+                let ran = Flag::new();
+                let sets = ran.clone();
+                let task = runtime::spawn(async move { sets.set() });
+                let start = Instant::now();
+                while !ran.is_set() {
+                    assert!(start.elapsed() < GENEROUS, "with rescue {rescue}");
+                    std::thread::yield_now();
+                }
+                task.await.unwrap();
+            }
+            stop.set();
+            for task in restless {
+                task.await.unwrap();
+            }
         });
     }
 }

@@ -37,6 +37,21 @@ fn guest_runs_task_vs_worker() {
     });
 }
 
+/// A root leaves two tasks in its deque, and what is not taken from there goes to the injector, while a worker looks everywhere and parks.
+#[test]
+fn root_spawns_vs_last_park() {
+    explore(80, || {
+        let executor = Executor::new(1);
+        executor.handle.block_on(async {
+            let tasks = [(); 2].map(|()| executor.spawn(async {}));
+            for task in tasks {
+                task.await.expect("no panic");
+            }
+        });
+        executor.end();
+    });
+}
+
 /// A root waits for a task that never ends, and the executor is shut down: the thread leaves its slot and goes on without one.
 #[test]
 fn root_leaves_slot_vs_shutdown() {

@@ -84,6 +84,45 @@ fn a_guest_runs_no_fresh_task() {
 }
 
 #[test]
+fn what_a_root_has_spawned_runs_while_the_root_computes() {
+    watched(|| {
+        let executor = Executor::multi_thread(1);
+        let ran = Arc::new(AtomicUsize::new(0));
+        executor.block_on(async {
+            for _ in 0..100 {
+                let ran = Arc::clone(&ran);
+                drop(spawn(async move { ran.fetch_add(1, SeqCst) }));
+            }
+            spin_until(|| ran.load(SeqCst) == 100);
+        });
+    });
+}
+
+#[test]
+fn what_a_root_has_spawned_comes_between_tasks_that_never_wait() {
+    watched(|| {
+        let executor = Executor::multi_thread(1);
+        for _ in 0..rounds(20) {
+            let done = Arc::new(AtomicBool::new(false));
+            let is_done = Arc::clone(&done);
+            let busy = executor.spawn(async move {
+                while !is_done.load(SeqCst) {
+                    yield_now().await;
+                }
+            });
+            executor.block_on(async {
+                let tasks = [(); 10].map(|()| spawn(async {}));
+                for task in tasks {
+                    task.await.expect("no panic");
+                }
+                done.store(true, SeqCst);
+                busy.await.expect("no panic");
+            });
+        }
+    });
+}
+
+#[test]
 fn without_guests_no_task_runs_on_the_root_s_thread() {
     watched(|| {
         let executor = Executor::start(Config {

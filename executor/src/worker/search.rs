@@ -135,7 +135,9 @@ impl Worker {
                     Steal::Success(task) => {
                         bump(&self.own.counters.steals, 1);
                         bump(&self.own.counters.stolen, 1 + self.deque.len() as u64);
-                        self.has_stolen.set(true);
+                        // S3. Not from a guest: its root pushes no more until these have run.
+                        self.has_stolen
+                            .set(!self.shared.config.guest_slots().contains(&victim));
                         self.note_batch();
                         return Some(task);
                     }
