@@ -190,7 +190,8 @@ struct Shard {
 
 /// What a shard's lock guards.
 struct Core {
-    wheel: Wheel,
+    /// Made with the first timer: most slots of a runtime never have one.
+    wheel: Option<Box<Wheel>>,
     /// Set by `close`: nothing more is registered.
     is_closed: bool,
     /// When the window began in which `fired` is counted.
@@ -230,7 +231,7 @@ impl Handle {
                 is_stale: AtomicBool::new(false),
                 many_until: AtomicU64::new(0),
                 core: Mutex::new(Core {
-                    wheel: Wheel::new(),
+                    wheel: None,
                     is_closed: false,
                     window: Ticks(0),
                     fired: 0,
@@ -331,7 +332,7 @@ impl Handle {
     /// Returns the number of registered timers; locks each shard in turn.
     pub fn pending(&self) -> usize {
         let shards = self.line.timers.shards.iter();
-        shards.map(|s| s.core.lock().wheel.len()).sum()
+        shards.map(|s| s.core.lock().pending()).sum()
     }
 
     /// Returns what has been counted so far; locks each shard in turn.
@@ -340,7 +341,8 @@ impl Handle {
         let mut lateness = Lateness::default();
         for shard in &self.line.timers.shards {
             let core = shard.core.lock();
-            let (inserted, pending) = (core.wheel.inserted(), core.wheel.len());
+            let pending = core.pending();
+            let inserted = core.wheel.as_ref().map_or(0, |wheel| wheel.inserted());
             let fired = core.lateness.count();
             metrics.registered += inserted;
             metrics.pending += pending;
@@ -413,27 +415,30 @@ impl Handle {
         let mut fired = 0;
         let mut steps = 0;
         while steps < FIRE_LIMIT {
-            let mut core = shard.core.lock();
-            let mut progress = core.wheel.advance(now, MOVE_LIMIT);
+            let mut guard = shard.core.lock();
+            let core = &mut *guard;
+            let Some(wheel) = &mut core.wheel else {
+                break;
+            };
+            let mut progress = wheel.advance(now, MOVE_LIMIT);
             steps += match progress {
                 Progress::Unfinished => MOVES_COST,
                 Progress::Due | Progress::Done => 1,
             };
             let due = match progress {
-                Progress::Due => core.wheel.pop_due(),
+                Progress::Due => wheel.pop_due(),
                 Progress::Unfinished | Progress::Done => None,
             };
             if due.is_some() {
                 core.fired += 1;
-                let deadline = core.wheel.hand();
-                core.lateness.record(deadline, now);
+                core.lateness.record(wheel.hand(), now);
                 // Look ahead, so that a lone timer takes the lock once.
-                progress = core.wheel.advance(now, 0);
+                progress = wheel.advance(now, 0);
             }
             if progress == Progress::Done {
-                shard.finish(&mut core, now);
+                shard.finish(core, now);
             }
-            drop(core);
+            drop(guard);
             if let Some(waker) = due {
                 fired += 1;
                 wake_caught(wake, waker);
@@ -452,7 +457,7 @@ impl Handle {
             loop {
                 let mut core = shard.core.lock();
                 core.is_closed = true;
-                let waker = core.wheel.pop_any();
+                let waker = core.wheel.as_mut().and_then(|wheel| wheel.pop_any());
                 match waker {
                     Some(_) => core.ended += 1,
                     None => shard.publish(&core),
@@ -489,6 +494,23 @@ fn discard(mut thrown: Box<dyn Any + Send>) {
     std::mem::forget(thrown);
 }
 
+impl Core {
+    fn pending(&self) -> usize {
+        self.wheel.as_ref().map_or(0, |wheel| wheel.len())
+    }
+
+    #[inline]
+    fn next_deadline(&self) -> Ticks {
+        let next = self.wheel.as_ref().and_then(|wheel| wheel.next_deadline());
+        next.unwrap_or(Ticks::NEVER)
+    }
+
+    #[inline]
+    fn waker_mut(&mut self, key: Key) -> Option<&mut Waker> {
+        self.wheel.as_mut()?.waker_mut(key)
+    }
+}
+
 impl Shard {
     fn next(&self) -> Ticks {
         // Relaxed: the owner reads its own store or a roused thread's, ordered by the protocol's
@@ -511,7 +533,7 @@ impl Shard {
     fn refresh(&self) {
         let core = self.core.lock();
         if bugs::REFRESH_UNLOCKED.is_on() {
-            let next = core.wheel.next_deadline().unwrap_or(Ticks::NEVER);
+            let next = core.next_deadline();
             drop(core);
             self.next.store(next.0, Relaxed);
             return self.is_stale.store(false, Relaxed);
@@ -521,7 +543,7 @@ impl Shard {
 
     /// Publishes the wheel's next deadline.
     fn publish(&self, core: &Core) {
-        let next = core.wheel.next_deadline().unwrap_or(Ticks::NEVER);
+        let next = core.next_deadline();
         // Relaxed: written under the lock; see `fresh_next`.
         self.is_stale.store(false, Relaxed);
         // Relaxed: written under the lock, and this makes it later or leaves it: who reads the
@@ -591,7 +613,7 @@ impl Timers {
         if core.is_closed && !bugs::NO_CLOSED_CHECK.is_on() {
             return Err(waker);
         }
-        let key = core.wheel.insert(deadline, waker);
+        let key = core.wheel.get_or_insert_default().insert(deadline, waker);
         let is_earlier = deadline < shard.next();
         if is_earlier {
             // Relaxed: the fence of step 3 orders it, and the owner needs no order with itself.
@@ -605,7 +627,7 @@ impl Timers {
     pub(crate) fn remove(&self, shard: u16, key: Key) -> Option<Waker> {
         let shard = &self.shards[usize::from(shard)];
         let mut core = shard.core.lock();
-        let (deadline, waker) = core.wheel.remove(key)?;
+        let (deadline, waker) = core.wheel.as_mut()?.remove(key)?;
         if deadline <= shard.next() {
             // Relaxed: see `fresh_next`.
             shard.is_stale.store(true, Relaxed);
@@ -617,7 +639,7 @@ impl Timers {
     #[inline]
     pub(crate) fn look(&self, shard: u16, key: Key, waker: &Waker) -> Look {
         let mut core = self.shards[usize::from(shard)].core.lock();
-        match core.wheel.waker_mut(key) {
+        match core.waker_mut(key) {
             Some(known) if known.will_wake(waker) => Look::Waiting,
             Some(_) => Look::OtherWaker,
             None => Look::Gone {
@@ -630,7 +652,7 @@ impl Timers {
     /// waits.
     pub(crate) fn set_waker(&self, shard: u16, key: Key, waker: Waker) -> (Waker, Look) {
         let mut core = self.shards[usize::from(shard)].core.lock();
-        match core.wheel.waker_mut(key) {
+        match core.waker_mut(key) {
             Some(known) => (std::mem::replace(known, waker), Look::Waiting),
             None => {
                 let is_closed = core.is_closed;

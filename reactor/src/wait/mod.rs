@@ -52,7 +52,8 @@ impl Buffer {
     /// Creates an empty buffer.
     pub(crate) fn new() -> Self {
         Self {
-            events: Vec::with_capacity(CAPACITY),
+            // Grows with what a wait brings: most slots of a runtime never wait.
+            events: Vec::new(),
             next: 0,
         }
     }
