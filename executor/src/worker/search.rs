@@ -8,7 +8,7 @@
 //! loads and a fence if the deque is empty. Lingering: a `sched_yield` and a few loads a look. A batch of some tasks: a clock read when it is taken, and one when it
 //! has been run; resting: a `sched_yield`, a clock read and four loads for each slot a turn. No lock; no other clock read but for LIFO slots and lingering.
 
-use super::{Batch, Role, Worker};
+use super::{Batch, POLLED, Role, Worker};
 use crate::idle::{Lingers, is_worth_taking};
 use crate::metrics::bump;
 use crate::sync::deque::Steal;
@@ -135,9 +135,7 @@ impl Worker {
                     Steal::Success(task) => {
                         bump(&self.own.counters.steals, 1);
                         bump(&self.own.counters.stolen, 1 + self.deque.len() as u64);
-                        // S3. Not from a guest: its root pushes no more until these have run.
-                        self.has_stolen
-                            .set(!self.shared.config.guest_slots().contains(&victim));
+                        self.has_stolen.set(!self.is_fresh_of_root(victim, &task));
                         self.note_batch();
                         return Some(task);
                     }
@@ -160,6 +158,11 @@ impl Worker {
                 return None;
             }
         }
+    }
+
+    /// S3. Whether `task` is one that a root has spawned, which pushes no more until it has run.
+    fn is_fresh_of_root(&self, victim: usize, task: &Runnable) -> bool {
+        task.conduct() & POLLED == 0 && self.shared.config.guest_slots().contains(&victim)
     }
 
     /// S3. Looks again a few times, giving up the core in between, while others are awake who may push something.
