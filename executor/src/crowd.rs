@@ -4,9 +4,10 @@
 //! own: it takes turns with them, batches get smaller, and all wait longer. Nothing inside the program shows that, so the watchman asks the system, once in a
 //! [`WINDOW`] (proc(5)):
 //!
-//! - how long cores have been *unused* (`uptime`). While that is more than a quarter of a core there is no crowd;
+//! - how long cores have been *unused* (`uptime`). While that is more than two thirds of a core there is no crowd. (As much is left by two workers that hand work to and fro,
+//!   and wait for each other and for the client);
 //! - how long the workers' threads have *run*, and how long they have *waited* for a core since (`schedstat`). Two workers that have a core each wait for less than a tenth of the
-//!   time; two that share two cores with a client wait for nearly half of it. In a crowd nobody waits, since one worker alone does everything;
+//!   time; two that share two cores with a client wait for a seventh to nearly a half of it. In a crowd nobody waits, since one worker alone does everything;
 //! - how many polls there were. A stranger on the machine looks like a client, but to leave the core to him makes no poll come sooner: if there are far fewer than before, sharing begins again.
 //!
 //! What comes of it changes who runs what a driver has woken in one batch, nothing else: what is spawned, woken by other tasks or injected is notified for as ever. At
@@ -177,9 +178,9 @@ impl Window {
         }
     }
 
-    /// Whether no core was unused, as far as can be told.
+    /// Whether less was unused than what two workers leave that hand work to and fro.
     fn is_full(&self) -> bool {
-        self.unused * 4 <= self.length
+        self.unused * 3 <= self.length * 2
     }
 
     /// Whether half of a core was unused.
@@ -187,7 +188,12 @@ impl Window {
         self.unused * 2 >= self.length
     }
 
-    /// Whether the workers waited for a fifth of the time in which they wanted to run.
+    /// Whether the workers waited for a ninth of the time in which they wanted to run.
+    fn has_waited(&self) -> bool {
+        self.waited * 8 >= self.ran
+    }
+
+    /// Whether they waited for a fifth of it.
     fn is_late(&self) -> bool {
         self.waited * 4 >= self.ran
     }
@@ -260,7 +266,7 @@ impl Rule {
 
     fn enter(&mut self, window: &Window) -> bool {
         self.pause = self.pause.saturating_sub(1);
-        if !window.is_full() || !window.is_for_one() || !window.is_late() {
+        if !window.is_full() || !window.is_for_one() || !window.has_waited() {
             return self.turn(false);
         }
         self.windows = self.windows.saturating_add(1);

@@ -91,6 +91,8 @@ pub(crate) struct Idle {
     place: Box<[AtomicU32]>,
     /// Whether a worker lingers (S3) or rests (S4); one at a time.
     lingers: AtomicBool,
+    /// Whether some thread has gathered events or timers since a worker last asked (S3). On a line of its own: it is set for each batch of events.
+    gathered: CachePadded<AtomicBool>,
 }
 
 impl Idle {
@@ -100,6 +102,7 @@ impl Idle {
             sleepers: Mutex::new(Vec::with_capacity(slots)),
             place: (0..slots).map(|_| AtomicU32::new(NOWHERE)).collect(),
             lingers: AtomicBool::new(false),
+            gathered: CachePadded::default(),
         }
     }
 
@@ -170,6 +173,21 @@ impl Idle {
         // Ordering: SeqCst, one total order with N1.
         self.counts.fetch_add(SEARCHING, Ordering::SeqCst);
         true
+    }
+
+    /// S3. Some thread has gathered events or timers.
+    #[inline]
+    pub(crate) fn note_gathered(&self) {
+        // Relaxed: a hint.
+        if !self.gathered.load(Ordering::Relaxed) {
+            self.gathered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// S3. Whether some have been gathered since the last such question.
+    pub(crate) fn take_gathered(&self) -> bool {
+        // Relaxed: a hint.
+        self.gathered.load(Ordering::Relaxed) && self.gathered.swap(false, Ordering::Relaxed)
     }
 
     /// Ends the search of a worker and lets it linger, unless another does.

@@ -631,6 +631,7 @@ impl Worker {
     pub(crate) fn dispatch(&self) {
         self.stop_searching();
         self.advance_epoch();
+        self.shared.idle.note_gathered();
         self.dispatching.set(true);
         self.shared.park.dispatch(self.slot);
         self.dispatching.set(false);

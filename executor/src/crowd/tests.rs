@@ -52,15 +52,23 @@ fn two_crowded_windows_in_a_row_end_sharing_and_it_stays_so_while_nobody_waits()
 }
 
 #[test]
+fn two_workers_that_hand_work_to_and_fro_may_leave_much_of_a_core() {
+    let mut rule = Rule::default();
+    let windows = [window(85, 15, 60, 1000), window(95, 40, 40, 1000)];
+    assert_eq!(run(&mut rule, windows), [false, true]);
+}
+
+#[test]
 fn windows_that_are_not_crowded() {
     for (why, window) in [
         ("each has a core", window(190, 10, 0, 1000)),
         (
             "they share one, but another is unused",
-            window(110, 90, 50, 1000),
+            window(110, 90, 70, 1000),
         ),
         ("nothing runs", window(0, 0, 200, 0)),
         ("the system does not tell", window(0, 0, 0, 1000)),
+        ("they hardly wait", window(120, 14, 0, 1000)),
         ("there is little to do", window(40, 30, 0, 1000)),
         (
             "they have more than one core and a half",

@@ -174,6 +174,16 @@ fn one_worker_at_a_time_rests_or_lingers() {
     assert!(idle.begin_rest());
 }
 
+#[test]
+fn what_was_gathered_is_told_once() {
+    let idle = Idle::new(1);
+    assert!(!idle.take_gathered());
+    idle.note_gathered();
+    idle.note_gathered();
+    assert!(idle.take_gathered());
+    assert!(!idle.take_gathered());
+}
+
 /// Marsaglia's xorshift64.
 struct Random(u64);
 

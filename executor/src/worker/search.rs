@@ -167,7 +167,8 @@ impl Worker {
 
     /// S3. Looks again a few times, giving up the core in between, while others are awake who may push something.
     fn linger(&self) -> Option<Runnable> {
-        if !self.may_linger() {
+        // Where events come, the next ones are waited for: the lingerer would not see them.
+        if !self.may_linger() || self.shared.idle.take_gathered() {
             return None;
         }
         // Not counted as searching meanwhile: without its core it finds nothing.
