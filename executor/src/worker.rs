@@ -145,6 +145,8 @@ pub(crate) struct Worker {
     looked_at: Cell<Instant>,
     /// The slot's epoch at the last look, or when the thread woke up after it.
     looked: Cell<u64>,
+    /// When it last notified for its LIFO slot.
+    lifo_notified: Cell<Instant>,
     /// The longest average between two looks of late, forgotten little by little: after some short polls, long ones may come again. As long as can be before there was one.
     recent_nanos: Cell<u64>,
     /// Whether that was 20 µs, or the watchman has found this thread stuck since.
@@ -276,6 +278,7 @@ impl Worker {
             poll_nanos: Cell::new(u64::MAX),
             looked_at: Cell::new(now()),
             looked: Cell::new(epoch),
+            lifo_notified: Cell::new(now()),
             recent_nanos: Cell::new(u64::MAX),
             long_polls: Cell::new(false),
         })
@@ -354,7 +357,7 @@ impl Worker {
         } else if let Some(displaced) = self.own().lifo.put(task) {
             self.deque.push(displaced);
             self.notify();
-        } else if self.long_polls.get() {
+        } else if self.long_polls.get() && self.may_notify_for_lifo(now()) {
             self.notify();
         }
     }

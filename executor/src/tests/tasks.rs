@@ -1,6 +1,8 @@
 //! Tasks on the workers: spawned, woken, stolen, rescued.
 
 use super::*;
+use crate::slots::Seat;
+use crate::worker::{Role, Worker};
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::time::Instant;
@@ -298,4 +300,19 @@ fn hooks_may_spawn() {
         spin_until(|| spawned.dropped() == 2);
         drop(executor);
     });
+}
+
+#[test]
+fn a_worker_notifies_for_its_lifo_slot_every_50_us_at_most() {
+    let executor = Executor::multi_thread(1);
+    let shared = executor.handle.shared();
+    let slot = shared.free_slot(Seat::Guest).expect("none is taken");
+    let worker = Worker::new(shared, slot, Role::Guest);
+    let start = Instant::now();
+    let after = |micros| worker.may_notify_for_lifo(start + Duration::from_micros(micros));
+    // The first is longer ago.
+    assert!(after(50));
+    let answers = [99, 100, 110, 149, 150, 230].map(after);
+    assert_eq!(answers, [false, true, false, false, true, true]);
+    worker.leave_slot(Seat::Guest);
 }

@@ -11,11 +11,14 @@
 
 use super::Worker;
 use std::cell::Cell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
 /// is sooner than a thread that must be woken first (5 to 50 µs).
 pub(super) const LONG_POLL: u64 = 20_000;
+/// A worker whose polls are long notifies for its LIFO slot at most so often, as long as it may take to wake a thread: a poll that goes through many messages wakes the same
+/// task for each of them, and would make a system call each time for a thread that takes one step and sleeps again.
+const LIFO_NOTIFY_EVERY: Duration = Duration::from_micros(50);
 /// A window of the poll average begins after every so many times of parking (and at a look, once the last one has `event_interval` polls): one long poll should not
 /// be taken for a habit too often.
 pub(super) const WINDOW_EVERY: u32 = 8;
@@ -78,6 +81,16 @@ impl Worker {
             self.recent_nanos.set(average.max(faded));
             self.learn_of_yields(average);
         }
+    }
+
+    /// Whether a worker may be notified for the LIFO slot, after the last time.
+    #[inline(never)]
+    pub(crate) fn may_notify_for_lifo(&self, now: Instant) -> bool {
+        let is_time = now.duration_since(self.lifo_notified.get()) >= LIFO_NOTIFY_EVERY;
+        if is_time {
+            self.lifo_notified.set(now);
+        }
+        is_time
     }
 
     pub(super) fn begin_window(&self, now: Instant) {
