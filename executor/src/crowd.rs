@@ -1,10 +1,10 @@
 //! Crowd: whether a second worker would only take the core from those whom the first one serves (`idle.md`, N6).
 //!
-//! Clients, a proxy, a database often run on the same machine as the program. While all cores are in use, one more worker that shares a batch has no core of its
+//! Clients, a proxy, a database often run on the same machine as the program. While hardly a core is unused, one more worker that shares a batch has no core of its
 //! own: it takes turns with them, batches get smaller, and all wait longer. Nothing inside the program shows that, so the watchman asks the system, once in a
 //! [`WINDOW`] (proc(5)):
 //!
-//! - how long cores have been *unused* (`uptime`). While that is more than two thirds of a core there is no crowd. (As much is left by two workers that hand work to and fro,
+//! - how long cores have been *unused* (`uptime`). Where that is more than two thirds of a core there is no crowd. (As much is left by two workers that hand work to and fro,
 //!   and wait for each other and for the client);
 //! - how long the workers' threads have *run*, and how long they have *waited* for a core since (`schedstat`). Two workers that have a core each wait for less than a tenth of the
 //!   time; two that share two cores with a client wait for a seventh to nearly a half of it. In a crowd nobody waits, since one worker alone does everything;
@@ -14,7 +14,7 @@
 //! worst one worker does alone for some windows what two could have done: those of a trial, which comes the seldomer the more of them went wrong. And what is found holds for [`PROVEN`] windows only: then it is tried anew.
 //! Programs whose workers get more than one core and a half are left alone.
 //!
-//! **Cost.** A relaxed load for each batch of more than 30 µs. On the reactor thread 6 µs a window; while no core is unused or a crowd is found, some 6 more for each worker, up to [`ASK`] of them. (A file is opened and read
+//! **Cost.** A relaxed load for each batch of more than 30 µs. On the reactor thread 6 µs a window; while hardly a core is unused or a crowd is found, some 6 more for each worker, up to [`ASK`] of them. (A file is opened and read
 //! for each, and its name is allocated.)
 
 use crate::report::{CoreTime, Probe};
@@ -178,14 +178,9 @@ impl Window {
         }
     }
 
-    /// Whether less was unused than what two workers leave that hand work to and fro.
+    /// Whether no more was unused than what two workers leave that hand work to and fro.
     fn is_full(&self) -> bool {
         self.unused * 3 <= self.length * 2
-    }
-
-    /// Whether half of a core was unused.
-    fn has_room(&self) -> bool {
-        self.unused * 2 >= self.length
     }
 
     /// Whether the workers waited for a ninth of the time in which they wanted to run.
@@ -286,13 +281,13 @@ impl Rule {
         }
         let is_slower = self.windows == SETTLE + TRIAL && self.rate.is_less_than(&self.before);
         // Another one would have had a core, and something to do.
-        let is_missed = window.has_room() && window.ran * 4 >= window.length * 3;
+        let is_missed = !window.is_full() && window.ran * 4 >= window.length * 3;
         if is_slower || is_missed || (is_settled && window.is_late()) {
             self.fail();
         } else if self.windows == PROVEN {
             self.next_pause = PAUSE.0;
         }
-        self.turn(self.pause == 0 && !window.has_room() && self.windows < PROVEN)
+        self.turn(self.pause == 0 && window.is_full() && self.windows < PROVEN)
     }
 
     /// The trial went wrong.

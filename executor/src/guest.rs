@@ -10,8 +10,8 @@
 //!
 //! What it does not run is for the workers. Those that the driver or a timer woke go to the injector, with one notification. Freshly spawned ones go to
 //! its deque, with a notification each: the push needs no read-modify-write, and workers take them in batches from there (`spawn_outside`: 0.72 of the time).
-//! Before it runs a task, and before it sleeps, those that are left go to the injector, where a worker finds them that has much to do of its own. While the
-//! root computes for long, the watchman moves them (`rescue.md`, R1).
+//! Those that lie before one that it may run go to the injector, and all that are left before it sleeps: there a worker finds them that has much to do of its own. While the
+//! root computes for long, or a task that it woke, the watchman moves them (`rescue.md`, R1).
 //!
 //! The guest is never on the list of sleepers: nobody wakes it for work, only its root does. Parked, its slot is not live.
 //! It may take the polling duty while it sleeps, if the events of late were for its root alone, and serves its own timer
@@ -22,12 +22,15 @@
 use crate::block_on::{Driven, Seated};
 use crate::park::Gathered;
 use crate::scheduler::Shared;
-use crate::sync::{Ordering, bug, now};
+use crate::sync::{Ordering, bug, now, scaled};
 use crate::task::{Place, Runnable};
 use crate::worker::{POLLED, Role, SAMPLE_INTERVAL, STAMPED, Worker};
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
+
+/// How many tasks are moved to the injector in one turn: the root may be woken meanwhile.
+const MOVE: usize = scaled(256, 1);
 
 /// Drives the root; `None` when the thread must go on without a slot.
 pub(crate) fn drive<F: Future>(
@@ -61,7 +64,7 @@ pub(crate) fn drive<F: Future>(
             } else {
                 worker.run_task(task);
             }
-        } else if !root.is_woken() {
+        } else if !root.is_woken() && !worker.has_local() {
             park(shared, worker);
         }
     }
@@ -73,19 +76,26 @@ pub(crate) fn may_run(conduct: u8) -> bool {
     conduct & !STAMPED == POLLED
 }
 
-/// The next task of the slot's own that the guest may run. Those before it go to the injector: a worker that has much to do looks there now and then, but
-/// not into other slots.
+/// The next task of the slot's own that the guest may run. Those before it go to the injector, some in each turn: a worker that has much to do looks there now
+/// and then, but not into other slots. After `None` there may be more.
 fn next_task(shared: &Shared, worker: &Worker) -> Option<Runnable> {
-    let mut moved = false;
-    let next = loop {
+    let (mut next, mut moved) = (None, false);
+    for _ in 0..MOVE {
         match worker.next_local() {
             Some(task) if !may_run(task.conduct()) => {
+                if !moved {
+                    // What is polled no more must not seem to last.
+                    worker.advance_epoch();
+                    moved = true;
+                }
                 shared.injector().push(task);
-                moved = true;
             }
-            next => break next,
+            task => {
+                next = task;
+                break;
+            }
         }
-    };
+    }
     // The pushes into the deque have notified. But whoever came for them may have looked into the injector before, and into the deque afterwards.
     if moved && !bug::GUEST_MOVES_SILENTLY.is_on() {
         shared.injected();

@@ -9,7 +9,7 @@
 //! (`idle/loom.rs`).
 //!
 //! **Cost.** `choose` with somebody searching or nobody parked: one fence and one load. Parking
-//! and leaving: one uncontended lock and one read-modify-write each.
+//! and leaving: one uncontended lock and one read-modify-write each. A batch of events: one load, and a store if a worker has asked since the last one.
 #![doc = include_str!("idle.md")]
 
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, bug, fence};
@@ -91,7 +91,7 @@ pub(crate) struct Idle {
     place: Box<[AtomicU32]>,
     /// Whether a worker lingers (S3) or rests (S4); one at a time.
     lingers: AtomicBool,
-    /// Whether some thread has gathered events or timers since a worker last asked (S3). On a line of its own: it is set for each batch of events.
+    /// Whether a worker or a guest has gathered events or timers since a worker last asked (S3). On a line of its own: it is set for each batch of events.
     gathered: CachePadded<AtomicBool>,
 }
 
@@ -175,7 +175,7 @@ impl Idle {
         true
     }
 
-    /// S3. Some thread has gathered events or timers.
+    /// S3. A worker or a guest has gathered events or timers.
     #[inline]
     pub(crate) fn note_gathered(&self) {
         // Relaxed: a hint.

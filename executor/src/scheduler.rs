@@ -8,7 +8,7 @@
 //! ```
 //!
 //! **Cost.** Wake on a worker into the LIFO slot: one read-modify-write of the task's state and one swap
-//! of the slot, no notification. Into the deque: a push (no read-modify-write) and, for the notification, a fence and a
+//! of the slot, no notification (where polls are long, one in 50 µs at most). Into the deque: a push (no read-modify-write) and, for the notification, a fence and a
 //! load. Off a worker: one more count of the shared `Arc` and one less, a push to the injector, the fence and the load. A futex wake only if a
 //! worker is parked and none searches. Spawn: one allocation, one lock of a sharded list, then as a wake.
 //!

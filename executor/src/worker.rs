@@ -14,7 +14,7 @@
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
 //! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
-//! 20 µs on average does notify (`worker/polls.rs`). By the same average, and by how busy all are (`worker/load.rs`), it tells whether what its driver has woken is
+//! 20 µs on average does notify, every 50 µs at most (`worker/polls.rs`). By the same average, and by how busy all are (`worker/load.rs`), it tells whether what its driver has woken is
 //! enough work for two (`idle.md`, N6).
 //!
 //! **Urgent** is what others injected while nobody slept: it comes before the slot's own tasks, one of each in turn. But a batch that
@@ -27,7 +27,8 @@
 //! the next task that this thread schedules gets a time stamp, kept beside the queue, and a mark that the thread which polls it finds.
 //!
 //! **Cost of a turn** that runs a task of the LIFO slot: two stores to the epoch line (the epoch, and whom it is about), three relaxed loads, a swap; of
-//! the deque: its pop. One countdown for all chores. No clock read, no lock, no allocation. Parking reads the clock twice, for the busy time.
+//! the deque: its pop. One countdown for all chores. No clock read, no lock, no allocation. Parking reads the clock twice, for the busy time; where polls are long and a worker is
+//! parked, so does a push into the LIFO slot once.
 
 use crate::budget;
 use crate::context;
@@ -357,13 +358,15 @@ impl Worker {
         } else if let Some(displaced) = self.own().lifo.put(task) {
             self.deque.push(displaced);
             self.notify();
-        } else if self.long_polls.get() && self.may_notify_for_lifo(now()) {
+        } else if self.long_polls.get()
+            && self.shared.idle.parked() > 0
+            && self.may_notify_for_lifo(now())
+        {
             self.notify();
         }
     }
 
-    /// A guest does not run this task. The workers take it from the deque, which costs both sides less than the injector; what is left when the root
-    /// waits goes there (`guest.rs`).
+    /// A guest does not run this task. The workers take it from the deque, which costs both sides less than the injector; what is left goes there (`guest.rs`).
     fn leave_to_workers(&self, task: Runnable) {
         if self.dispatching.get() {
             self.sent_away.set(self.sent_away.get() + 1);

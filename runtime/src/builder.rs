@@ -339,7 +339,7 @@ impl Builder {
     /// may take a repeated slow poll some rounds to be found.
     ///
     /// With the feature `tracing` the default is an event of the level `WARN` instead. The default leaves out the future inside `block_on` of a multi-thread
-    /// runtime ([`SlowPoll::is_guest_root`]): while that blocks or computes, nobody waits.
+    /// runtime ([`SlowPoll::is_guest_root`]): while that blocks or computes, nobody waits but what it has spawned, for some milliseconds if all workers are busy.
     ///
     /// The function lives as long as the last [`Handle`] of the runtime; if it owns one itself, the memory of the runtime that has ended is
     /// never freed.

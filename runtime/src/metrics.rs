@@ -140,10 +140,10 @@ impl RuntimeMetrics {
         self.num_workers
     }
 
-    /// Returns whether all cores are in use and the workers wait for them, so that what sockets and timers wake at the same time is left to one worker.
+    /// Returns whether hardly a core is unused and the workers wait for them, so that what sockets and timers wake at the same time is left to one worker.
     ///
     /// Where clients of the program, or a service that it asks, run on the same machine, a second worker would take the core from them: both sides would have
-    /// smaller batches and wait longer. This is found out by measuring, on Linux, twenty times a second while there is something to do. It ends within 50 ms when half a core or more is unused, and if less gets done
+    /// smaller batches and wait longer. This is found out by measuring, on Linux, twenty times a second while there is something to do. It ends within 50 ms when more than two thirds of a core are unused, and if less gets done
     /// than before; after 5 s it is tried anew. What is spawned, and what tasks wake, is shared as ever, and so is what takes longer than 5 ms at a time. While everything sleeps the value is what was found last. Always `false` on a
     /// current-thread runtime, with one worker, where the workers get more than one core and a half, and where the system does not tell.
     ///
@@ -157,7 +157,8 @@ impl RuntimeMetrics {
         self.tasks.live
     }
 
-    /// Returns the number of tasks in the injector, the queue for tasks that were not woken by a worker.
+    /// Returns the number of tasks in the injector, the queue for tasks that were not woken by a worker. (What the future of a `block_on` has just spawned is in
+    /// the queue of its thread, a guest: [`WorkerMetrics::queue_depth`].)
     ///
     /// *High*: the workers do not keep up. If they are busy, there is more to do than they can; if they are stuck, see
     /// [`RescueMetrics`].

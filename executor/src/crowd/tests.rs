@@ -91,7 +91,7 @@ fn prove(rule: &mut Rule) {
 
 #[test]
 fn a_core_that_another_worker_could_use_ends_it() {
-    let unused = window(98, 1, 60, 1100);
+    let unused = window(98, 1, 70, 1100);
     let mut rule = entered();
     prove(&mut rule);
     assert!(!rule.next(&unused));

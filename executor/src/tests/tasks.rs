@@ -303,14 +303,14 @@ fn hooks_may_spawn() {
 }
 
 #[test]
-fn a_worker_notifies_for_its_lifo_slot_every_50_us_at_most() {
+fn it_is_time_to_notify_for_the_lifo_slot_every_50_us() {
     let executor = Executor::multi_thread(1);
     let shared = executor.handle.shared();
     let slot = shared.free_slot(Seat::Guest).expect("none is taken");
     let worker = Worker::new(shared, slot, Role::Guest);
     let start = Instant::now();
     let after = |micros| worker.may_notify_for_lifo(start + Duration::from_micros(micros));
-    // The first is longer ago.
+    // So long it has had the slot, at least.
     assert!(after(50));
     let answers = [99, 100, 110, 149, 150, 230].map(after);
     assert_eq!(answers, [false, true, false, false, true, true]);

@@ -7,7 +7,7 @@
 //!   urgent may wait;
 //! - from one look at the driver to the next, the longest of late: it says when the next look is due ([`LOOK_EVERY`]).
 //!
-//! **Cost.** A few additions and one or two divisions for each look and for some times of parking, with a clock that has been read there anyway.
+//! **Cost.** A few additions and one or two divisions for each look and for some times of parking, with a clock that has been read there anyway. A notification for the LIFO slot reads it once.
 
 use super::Worker;
 use std::cell::Cell;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// A worker whose polls last this long on average notifies for its LIFO slot too. Below it, the owner itself
 /// is sooner than a thread that must be woken first (5 to 50 µs).
 pub(super) const LONG_POLL: u64 = 20_000;
-/// A worker whose polls are long notifies for its LIFO slot at most so often, as long as it may take to wake a thread: a poll that goes through many messages wakes the same
+/// A worker whose polls are long notifies for its LIFO slot at most so often (if anybody is parked), as long as it may take to wake a thread: a poll that goes through many messages wakes the same
 /// task for each of them, and would make a system call each time for a thread that takes one step and sleeps again.
 const LIFO_NOTIFY_EVERY: Duration = Duration::from_micros(50);
 /// A window of the poll average begins after every so many times of parking (and at a look, once the last one has `event_interval` polls): one long poll should not

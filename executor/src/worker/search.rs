@@ -160,7 +160,7 @@ impl Worker {
         }
     }
 
-    /// S3. Whether `task` is one that a root has spawned, which pushes no more until it has run.
+    /// S3. Whether `task` is one that a root has spawned, which often pushes no more until it has run (`root_spawn`).
     fn is_fresh_of_root(&self, victim: usize, task: &Runnable) -> bool {
         task.conduct() & POLLED == 0 && self.shared.config.guest_slots().contains(&victim)
     }

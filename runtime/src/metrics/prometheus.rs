@@ -136,7 +136,7 @@ fn workers(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
     )?;
     to.gauge(
         "runtime_is_crowded",
-        "1 while all cores are in use and the workers wait for them, so that events of one batch are left to one worker.",
+        "1 while hardly a core is unused and the workers wait for them, so that events of one batch are left to one worker.",
         usize::from(metrics.is_crowded()),
     )?;
     let states = [

@@ -116,7 +116,7 @@ impl WorkerMetrics {
     /// Returns how many tasks waited in its queue.
     ///
     /// *High*: there is more to do than the workers can, or they are stuck. On one worker only, and for longer: the
-    /// others should have stolen; look at its state.
+    /// others should have stolen; look at its state. On a guest, the thread inside `block_on`: what its root has spawned, while all workers are busy.
     pub fn queue_depth(&self) -> usize {
         self.0.depth
     }
