@@ -33,6 +33,18 @@ fn hogs(runtime: &Runtime, count: usize) -> (Arc<AtomicBool>, Vec<JoinHandle<()>
     (stop, tasks)
 }
 
+/// Starts sixteen tasks that are always ready, until told to stop.
+fn restless(stop: &Flag) -> Vec<JoinHandle<()>> {
+    let task = |stop: Flag| async move {
+        while !stop.is_set() {
+            yield_now().await;
+        }
+    };
+    (0..16)
+        .map(|_| runtime::spawn(task(stop.clone())))
+        .collect()
+}
+
 fn end(runtime: &Runtime, (stop, tasks): (Arc<AtomicBool>, Vec<JoinHandle<()>>)) {
     stop.store(true, Ordering::SeqCst);
     for task in tasks {
@@ -221,16 +233,7 @@ fn a_task_that_blocks_one_worker_leaves_the_other() {
 fn restless_tasks_starve_neither_io_nor_timers() {
     on_multi_thread(async {
         let stop = Flag::new();
-        let restless: Vec<_> = (0..16)
-            .map(|_| {
-                let stop = stop.clone();
-                runtime::spawn(async move {
-                    while !stop.is_set() {
-                        yield_now().await;
-                    }
-                })
-            })
-            .collect();
+        let restless = restless(&stop);
         let work = runtime::spawn(async {
             let (mut one, mut other) = runtime::net::UnixStream::pair().unwrap();
             let echo = runtime::spawn(async move {
@@ -352,17 +355,8 @@ fn what_a_root_spawns_does_not_wait_until_the_root_gives_way() {
             .unwrap();
         runtime.block_on(async {
             let stop = Flag::new();
-            // More tasks than can be done at once, of which none ever waits: no worker looks for others.
-            let restless: Vec<_> = (0..16)
-                .map(|_| {
-                    let stop = stop.clone();
-                    runtime::spawn(async move {
-                        while !stop.is_set() {
-                            yield_now().await;
-                        }
-                    })
-                })
-                .collect();
+            // None of them ever waits: no worker looks for others.
+            let restless = restless(&stop);
             sleep(Duration::from_millis(5)).await;
             for _ in 0..10 {
                 let ran = Flag::new();
