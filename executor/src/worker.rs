@@ -27,8 +27,8 @@
 //! the next task that this thread schedules gets a time stamp, kept beside the queue, and a mark that the thread which polls it finds.
 //!
 //! **Cost of a turn** that runs a task of the LIFO slot: two stores to the epoch line (the epoch, and whom it is about), three relaxed loads, a swap; of
-//! the deque: its pop. One countdown for all chores. No clock read, no lock, no allocation. Parking reads the clock twice, for the busy time; where polls are long and a worker is
-//! parked, so does a push into the LIFO slot once.
+//! the deque: its pop. One countdown for all chores. No clock read, no lock, no allocation. Parking reads the clock twice, for the busy time; a push into the LIFO slot
+//! reads it once while polls are long and a worker is parked.
 
 use crate::budget;
 use crate::context;

@@ -417,6 +417,7 @@ impl Handle {
         while steps < FIRE_LIMIT {
             let mut guard = shard.core.lock();
             let core = &mut *guard;
+            // What is due has been registered, so there is one.
             let Some(wheel) = &mut core.wheel else {
                 break;
             };

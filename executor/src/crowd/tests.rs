@@ -56,6 +56,9 @@ fn two_workers_that_hand_work_to_and_fro_may_leave_much_of_a_core() {
     let mut rule = Rule::default();
     let windows = [window(85, 15, 60, 1000), window(95, 40, 40, 1000)];
     assert_eq!(run(&mut rule, windows), [false, true]);
+    // What lets a trial begin does not end it.
+    let trial = [window(98, 1, 60, 1100); (SETTLE + TRIAL) as usize];
+    assert!(run(&mut rule, trial).into_iter().all(|crowded| crowded));
 }
 
 #[test]
