@@ -168,7 +168,7 @@ impl SlowPoll {
         self.before
     }
 
-    /// Returns the CPU time that the thread used within the poll since it was first seen, where the system tells (Linux, to about 4 ms).
+    /// Returns the CPU time that the thread used within the poll, without its first 4 ms, where the system tells (Linux, to about 4 ms).
     pub fn cpu(&self) -> Option<Duration> {
         self.cpu
     }

@@ -44,6 +44,9 @@ const ASK: usize = 4;
 
 /// How old the CPU time may be that the system tells: a tick of a kernel with 250 of them a second.
 const GRAIN: Duration = Duration::from_millis(4);
+/// When the system is asked first: each question takes longer than a look, and most polls that are rescued end before a report of them is due. The time before
+/// counts for nothing, as what `GRAIN` forgives is as long.
+const ASK_AFTER: Duration = GRAIN;
 
 /// What the watchman remembers of one slot or seat.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +55,10 @@ struct Seen {
     epoch: u64,
     /// Since when it has had that value.
     since: Instant,
-    /// What the thread had used when it was first seen to stand still.
-    usage: Option<Usage>,
+    /// The CPU time that the thread had used when the poll had lasted for `ASK_AFTER`.
+    cpu: Option<Duration>,
+    /// How long the poll must have lasted before the system is asked again.
+    ask_at: Duration,
     /// Whether it was seen to stand still.
     still: bool,
     /// Whether it counts as stuck; in the lane, as blocked.
@@ -71,7 +76,8 @@ impl Seen {
         Seen {
             epoch,
             since,
-            usage: None,
+            cpu: None,
+            ask_at: Duration::ZERO,
             still: false,
             marked: false,
             caught: false,
@@ -157,7 +163,7 @@ impl Watchman {
                 polling: &slot.polling,
                 thread: &slot.thread,
             };
-            polled.notice(&shared, seen, &slot.stillness);
+            polled.notice(&shared, seen, standing, &slot.stillness);
             if standing < threshold {
                 polled.report(&shared, seen, now);
                 continue;
@@ -270,7 +276,7 @@ impl Watchman {
                 polling: &seat.polling,
                 thread: &seat.thread,
             };
-            polled.notice(shared, seen, &seat.stillness);
+            polled.notice(shared, seen, standing, &seat.stillness);
             polled.report(shared, seen, now);
             if standing < threshold {
                 continue;
@@ -344,12 +350,16 @@ struct At<'a> {
 }
 
 impl At<'_> {
-    /// Notes that it stands still, at the first look that finds it so.
-    fn notice(&self, shared: &Shared, seen: &mut Seen, stillness: &Stillness) {
+    /// Notes that it stands still, at the first look that finds it so, and what its thread has used, at the first one after `ASK_AFTER`.
+    fn notice(&self, shared: &Shared, seen: &mut Seen, standing: Duration, stillness: &Stillness) {
         if !seen.still {
             seen.still = true;
             stillness.begin(seen.since);
-            seen.usage = self.usage(shared);
+        }
+        let report_at = shared.reporter.threshold();
+        let is_unknown = seen.cpu.is_none() && !seen.reported && report_at < Duration::MAX;
+        if is_unknown && standing >= ASK_AFTER.min(report_at / 2) {
+            seen.cpu = self.cpu(shared);
         }
     }
 
@@ -367,6 +377,12 @@ impl At<'_> {
         let Probe { usage, .. } = shared.config.probe?;
         // Relaxed: written when the thread took the slot.
         usage(self.thread.load(Ordering::Relaxed))
+    }
+
+    fn cpu(&self, shared: &Shared) -> Option<Duration> {
+        let Probe { core_time, .. } = shared.config.probe?;
+        // Relaxed: written when the thread took the slot.
+        Some(core_time(self.thread.load(Ordering::Relaxed))?.ran)
     }
 
     /// The task, if the poll of `epoch` goes on and it is one.
@@ -393,7 +409,8 @@ impl At<'_> {
     /// Reports the poll, once it has lasted for long enough and was not reported before.
     fn report(&self, shared: &Arc<Shared>, seen: &mut Seen, now: Instant) {
         let so_far = now.duration_since(seen.since);
-        if seen.reported || so_far < shared.reporter.threshold() {
+        let threshold = shared.reporter.threshold();
+        if seen.reported || so_far < threshold.max(seen.ask_at) {
             return;
         }
         if self.place() == Place::ROOT && !shared.reporter.has_roots() {
@@ -401,13 +418,15 @@ impl At<'_> {
             return;
         }
         let usage = self.usage(shared);
-        let used = |usage: Usage| Some(usage.cpu.saturating_sub(seen.usage?.cpu));
+        let used = |usage: Usage| Some(usage.cpu.saturating_sub(seen.cpu?));
         let cpu = usage.and_then(used);
         let blocked = usage.map(|usage| usage.blocked);
-        let is_waiting_for_a_core = blocked == Some(false)
-            && cpu.is_some_and(|cpu| cpu + GRAIN < shared.reporter.threshold());
-        if is_waiting_for_a_core {
-            // Others use the machine: the poll is not to blame. Look again.
+        let missing = cpu.map(|cpu| threshold.saturating_sub(cpu + GRAIN));
+        if let (Some(false), Some(missing)) = (blocked, missing)
+            && missing > Duration::ZERO
+        {
+            // It waits for a core, since others use the machine: the poll is not to blame. It will not have computed for long enough before.
+            seen.ask_at = so_far + missing;
             return;
         }
         seen.reported = true;

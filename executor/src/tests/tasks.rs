@@ -3,6 +3,8 @@
 use super::*;
 use crate::slots::Seat;
 use crate::worker::{Role, Worker};
+use crate::{CoreTime, Probe, Usage};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::time::Instant;
@@ -202,6 +204,73 @@ fn the_watchman_rescues_what_a_long_poll_holds_back() {
         }
         let [rescued] = executor.block_on(stuck).expect("no panic");
         executor.block_on(rescued).expect("no panic");
+    });
+}
+
+thread_local! {
+    /// Milliseconds of CPU time that every thread has used, as the system tells, and how often it was asked.
+    static USED: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+}
+
+fn used() -> Duration {
+    let (used, asked) = USED.get();
+    USED.set((used, asked + 1));
+    Duration::from_millis(used)
+}
+
+#[test]
+fn a_poll_is_reported_when_it_has_computed_for_long_enough() {
+    watched(|| {
+        let mut config = config(Flavor::MultiThread, 1);
+        config.rescue = None;
+        config.slow_polls.threshold = Duration::from_millis(10);
+        config.probe = Some(Probe {
+            id: || 1,
+            usage: |_| {
+                Some(Usage {
+                    cpu: used(),
+                    blocked: false,
+                })
+            },
+            core_time: |_| {
+                Some(CoreTime {
+                    ran: used(),
+                    waited: Duration::ZERO,
+                })
+            },
+            unused: || None,
+        });
+        let executor = Executor::start(config);
+        let mut watchman = executor.handle.watchman();
+        let [began, ends] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let task = executor.spawn({
+            let (began, ends) = (Arc::clone(&began), Arc::clone(&ends));
+            async move {
+                began.store(true, SeqCst);
+                spin_until(|| ends.load(SeqCst));
+            }
+        });
+        spin_until(|| began.load(SeqCst));
+        let mut now = Instant::now();
+        // Looks once a millisecond, in which the thread has had its core for a part of the time.
+        let mut reported_after = |millis: u64, part: u64| {
+            (0..millis).find(|milli| {
+                now += Duration::from_millis(1);
+                let (used, asked) = USED.get();
+                USED.set((used + u64::from(milli % part == 0), asked));
+                let _ = watchman.look(now, |_| ());
+                executor.handle.shared().counters.slow_polls.load(SeqCst) == 1
+            })
+        };
+        assert_eq!(reported_after(3, 1), None);
+        assert_eq!(USED.get().1, 0, "most polls end before a report is due");
+        // Of the ten milliseconds that make a poll slow, four are forgiven: the system may be so late.
+        assert_eq!(reported_after(30, 10), None, "it waits for a core");
+        let asked = USED.get().1;
+        assert!((2..=8).contains(&asked), "asked {asked} times in 33 looks");
+        assert!(reported_after(7, 1).is_some(), "it computes");
+        ends.store(true, SeqCst);
+        executor.block_on(task).expect("no panic");
     });
 }
 
