@@ -12,9 +12,11 @@
 //!
 //! What comes of it changes who runs what a driver has woken in one batch, nothing else: what is spawned, woken by other tasks or injected is notified for as ever. At
 //! worst one worker does alone for some windows what two could have done: those of a trial, which comes the seldomer the more of them went wrong. And what is found holds for [`PROVEN`] windows only: then it is tried anew.
-//! Programs whose workers get more than one core and a half are left alone.
+//! Programs whose workers get more than one core and a half are left alone. If polls become fewer at once and the one worker waits though it is alone, strangers have the cores, and the next trial is far.
 //!
-//! **Cost.** A relaxed load for each batch of more than 30 µs. On the reactor thread 6 µs a window; while hardly a core is unused or a crowd is found, some 6 more for each worker, up to [`ASK`] of them. (A file is opened and read
+//! The same numbers tell the watchman how many others a worker takes turns with, and so how long a thread may have waited for its core that seems stuck (R0 in `rescue.md`).
+//!
+//! **Cost.** A relaxed load for each batch of more than 30 µs. On the reactor thread of a multi-thread runtime 6 µs a window; while hardly a core is unused or a crowd is found, some 6 more for each worker, up to [`ASK`] of them. (A file is opened and read
 //! for each, and its name is allocated.)
 
 use crate::report::{CoreTime, Probe};
@@ -30,12 +32,20 @@ const ASLEEP: Duration = Duration::from_millis(200);
 const CROWDED: u32 = 2;
 /// So many windows it may take until the others have found nothing to do and sleep: one that has work when sharing ends steals more of it now and then.
 const SETTLE: u32 = 4;
+/// After so many it shows that strangers take the core: what is done is less, and the one worker waits.
+const STRANGE: u32 = 2;
 /// So many windows after these show whether it was right.
 const TRIAL: u32 = 3;
 /// What was found then holds for so many windows, 5 s: the program and its neighbours change.
 const PROVEN: u32 = 100;
 /// Windows until the next trial, after the first that went wrong and at most: a trial that takes half of the speed for seven windows costs one in sixty.
 const PAUSE: (u32, u32) = (4, 200);
+/// The same, if strangers were the reason: they compute on as a rule.
+const STRANGERS: u32 = 20;
+/// How long a thread keeps its core while others want it, about: 3 ms on two cores and more on many (EEVDF's base slice), to the tick.
+const SLICE: Duration = Duration::from_millis(4);
+/// More others than this do not count: a poll that lasts is noticed, whatever the machine does besides.
+const MOST: u32 = 8;
 /// So many workers are asked.
 const ASK: usize = 64;
 
@@ -70,6 +80,8 @@ pub(crate) struct Meter {
     before: Counts,
     /// What is decided with it.
     rule: Rule,
+    /// How many others each worker took turns with.
+    others: u32,
 }
 
 /// Counters as the system and the slots tell them.
@@ -89,22 +101,37 @@ impl Meter {
             since: now,
             before: Counts::default(),
             rule: Rule::default(),
+            others: 0,
         }
+    }
+
+    /// For how long a thread that could run may have waited for a core, besides: a slice for each of those that it takes turns with.
+    pub(crate) fn wait(&self) -> Duration {
+        SLICE * self.others
     }
 
     /// Closes a window if it is time, and decides.
     pub(crate) fn look(&mut self, shared: &Shared, now: Instant) {
         let length = now.saturating_duration_since(self.since);
-        let is_one = shared.config.workers < 2 || shared.config.flavor != Flavor::MultiThread;
-        if length < WINDOW || is_one {
+        if length < WINDOW || shared.config.flavor != Flavor::MultiThread {
             return;
         }
         let was_crowded = self.rule.is_crowded;
         let probed = (shared.config.probe).and_then(|probe| self.window(shared, probe, length));
         self.since = now;
+        self.others = match &probed {
+            Some(window) if length < ASLEEP && window.is_full() => {
+                window.others().unwrap_or(self.others)
+            }
+            _ => 0,
+        };
         let is_crowded = match probed {
             // Beside hogs the workers wait for another reason.
-            Some(window) if length < ASLEEP && !shared.lane.is_busy() => self.rule.next(&window),
+            Some(window)
+                if length < ASLEEP && shared.config.workers > 1 && !shared.lane.is_busy() =>
+            {
+                self.rule.next(&window)
+            }
             _ => self.rule.turn(false),
         };
         shared.crowd.is_crowded.store(is_crowded, Ordering::Relaxed);
@@ -183,14 +210,26 @@ impl Window {
         self.unused * 3 <= self.length * 2
     }
 
+    /// How many others, at most, each worker took turns with for most of the time; `None` if too few were there to tell.
+    fn others(&self) -> Option<u32> {
+        if (self.ran + self.waited) * 4 < self.length {
+            return None;
+        }
+        if !self.has_waited() {
+            return Some(0);
+        }
+        let others = self.waited.as_nanos().div_ceil(self.ran.as_nanos().max(1));
+        Some(u32::try_from(others).map_or(MOST, |others| others.min(MOST)))
+    }
+
     /// Whether the workers waited for a ninth of the time in which they wanted to run.
     fn has_waited(&self) -> bool {
         self.waited * 8 >= self.ran
     }
 
-    /// Whether they waited for a fifth of it.
+    /// Whether they waited for a fifth of it, though no core was unused that they could have been moved to.
     fn is_late(&self) -> bool {
-        self.waited * 4 >= self.ran
+        self.waited * 4 >= self.ran && self.unused * 8 <= self.length
     }
 
     /// Whether the workers had enough to do for one of them and got no more than one core and a half.
@@ -276,13 +315,20 @@ impl Rule {
     fn stay(&mut self, window: &Window) -> bool {
         self.windows += 1;
         let is_settled = self.windows > SETTLE;
-        if is_settled {
-            self.rate.add(window);
+        if self.windows == SETTLE + 1 {
+            self.rate = Rate::default();
         }
-        let is_slower = self.windows == SETTLE + TRIAL && self.rate.is_less_than(&self.before);
+        self.rate.add(window);
+        let is_less = self.rate.is_less_than(&self.before);
+        let is_slower = self.windows == SETTLE + TRIAL && is_less;
+        // Whoever has the core instead does not wait for us.
+        let is_strange = self.windows == STRANGE && is_less && window.is_late();
+        if is_strange {
+            self.next_pause = self.next_pause.max(STRANGERS);
+        }
         // Another one would have had a core, and something to do.
         let is_missed = !window.is_full() && window.ran * 4 >= window.length * 3;
-        if is_slower || is_missed || (is_settled && window.is_late()) {
+        if is_strange || is_slower || is_missed || (is_settled && window.is_late()) {
             self.fail();
         } else if self.windows == PROVEN {
             self.next_pause = PAUSE.0;

@@ -72,7 +72,7 @@ pub use metrics::{
     BlockingMetrics, Histogram, HistogramSnapshot, Metrics, WorkerMetrics, WorkerState,
 };
 pub use park::{Gathered, Park, Parker, Sleep, ThreadPark, Unparked};
-pub use report::{CoreTime, DescribeStack, OnSlowPoll, Probe, SlowPoll, SlowPolls, Usage};
+pub use report::{CoreTime, DescribeStack, OnSlowPoll, Probe, SlowPoll, SlowPolls};
 pub use rescue::Rescue;
 pub use scheduler::{Around, Config, Flavor, Handle, Hook, NameThread, WeakHandle};
 pub use task::{AbortHandle, Id, JoinError, JoinHandle, LocalSet};

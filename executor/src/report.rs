@@ -69,21 +69,12 @@ impl fmt::Debug for SlowPolls {
 pub struct Probe {
     /// The identity of the calling thread, as the system has it.
     pub id: fn() -> u64,
-    /// What the thread with that identity has used, and whether it sleeps in the kernel; `None` if that cannot be known.
-    pub usage: fn(u64) -> Option<Usage>,
+    /// Whether the thread with that identity sleeps in the kernel at this moment; `None` if that cannot be known.
+    pub blocked: fn(u64) -> Option<bool>,
     /// How long the thread with that identity has run and has waited for a core; `None` if that cannot be known.
     pub core_time: fn(u64) -> Option<CoreTime>,
     /// For how long cores have been unused since the machine started, all together; `None` if that cannot be known.
     pub unused: fn() -> Option<Duration>,
-}
-
-/// What a thread has used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// The CPU time since the thread started.
-    pub cpu: Duration,
-    /// Whether it sleeps in the kernel at this moment.
-    pub blocked: bool,
 }
 
 /// How long a thread has had a core, and how long not.

@@ -19,7 +19,7 @@
 use crate::crowd::Meter;
 use crate::idle::Idle;
 use crate::lane::Seat;
-use crate::report::{Polled, Probe, SlowPoll, Spot, Still, Usage};
+use crate::report::{Polled, Probe, SlowPoll, Spot, Still};
 use crate::scheduler::Shared;
 use crate::slots::{STUCK, Slots, Stillness};
 use crate::sync::deque::Steal;
@@ -109,10 +109,10 @@ pub struct Watchman {
 pub enum Watched {
     /// Every live slot moved on or is parked.
     Calm,
-    /// Some slot's epoch stands still while its thread is awake: look again soon.
+    /// Some slot's epoch stands still while its thread is awake, and no worker's moves on: look again soon, and for I/O in their stead.
     Standing,
-    /// A thread of the hog lane is in a long poll, or tasks wait for one: look again soon, but the workers get on.
-    Lane,
+    /// Some worker stands still, or a thread of the hog lane is in a long poll, or tasks wait for one: look again soon, but others get on.
+    Soon,
 }
 
 impl Watchman {
@@ -136,8 +136,16 @@ impl Watchman {
         let rescue = shared.config.rescue;
         let threshold = rescue.map_or(STUCK_AFTER, |rescue| rescue.threshold);
         let guests = shared.config.guest_slots();
+        // Where tasks are known to hold their threads, that is why the others wait.
+        let patience = if shared.lane.is_busy() {
+            Duration::ZERO
+        } else {
+            self.crowd.wait()
+        };
         let mut watched = Watched::Calm;
         let mut rescued = false;
+        // Whether some worker has polled something else since the last look.
+        let mut gets_on = false;
         for index in shared.slots.live_from(0) {
             let slot = shared.slots.get(index);
             let seen = &mut self.slots[index];
@@ -146,6 +154,7 @@ impl Watchman {
             // Relaxed: compared with its own earlier value only.
             let epoch = slot.epoch.load(Ordering::Relaxed);
             if epoch != seen.epoch || is_idle || shared.idle.is_parked(index) {
+                gets_on |= epoch != seen.epoch && !guests.contains(&index);
                 if seen.still {
                     slot.stillness.end();
                 }
@@ -164,7 +173,10 @@ impl Watchman {
                 thread: &slot.thread,
             };
             polled.notice(&shared, seen, standing, &slot.stillness);
-            if standing < threshold {
+            // R0.
+            if standing < threshold
+                || (standing < threshold + patience && polled.is_blocked(&shared) == Some(false))
+            {
                 polled.report(&shared, seen, now);
                 continue;
             }
@@ -221,6 +233,9 @@ impl Watchman {
             }
             polled.report(&shared, seen, now);
         }
+        if watched == Watched::Standing && gets_on {
+            watched = Watched::Soon;
+        }
         if rescued {
             shared.injected();
         }
@@ -268,7 +283,7 @@ impl Watchman {
                 || is_near(standing, threshold)
                 || (!seen.reported && is_near(standing, report_at))
             {
-                watched = Watched::Lane;
+                watched = Watched::Soon;
             }
             let polled = At {
                 spot: Spot::Lane(index),
@@ -286,7 +301,7 @@ impl Watchman {
                 // Round about, so that seats which compute keep none that blocks from being asked.
                 self.ask_from = index + 1;
                 // Where the system does not tell, it may be blocked: more threads than cores do less harm than none that goes on.
-                if polled.usage(shared).is_none_or(|usage| usage.blocked) {
+                if polled.is_blocked(shared) != Some(false) {
                     seen.marked = true;
                     let help = shared.lane.blocked(index, epoch);
                     shared.help_lane(help);
@@ -373,10 +388,11 @@ impl At<'_> {
         Place(self.polling.load(Ordering::Relaxed))
     }
 
-    fn usage(&self, shared: &Shared) -> Option<Usage> {
-        let Probe { usage, .. } = shared.config.probe?;
+    /// Whether the thread sleeps, or else computes or waits for a core, if the system tells.
+    fn is_blocked(&self, shared: &Shared) -> Option<bool> {
+        let Probe { blocked, .. } = shared.config.probe?;
         // Relaxed: written when the thread took the slot.
-        usage(self.thread.load(Ordering::Relaxed))
+        blocked(self.thread.load(Ordering::Relaxed))
     }
 
     fn cpu(&self, shared: &Shared) -> Option<Duration> {
@@ -417,10 +433,8 @@ impl At<'_> {
             seen.reported = true;
             return;
         }
-        let usage = self.usage(shared);
-        let used = |usage: Usage| Some(usage.cpu.saturating_sub(seen.cpu?));
-        let cpu = usage.and_then(used);
-        let blocked = usage.map(|usage| usage.blocked);
+        let blocked = self.is_blocked(shared);
+        let cpu = (self.cpu(shared).zip(seen.cpu)).map(|(now, then)| now.saturating_sub(then));
         let missing = cpu.map(|cpu| threshold.saturating_sub(cpu + GRAIN));
         if let (Some(false), Some(missing)) = (blocked, missing)
             && missing > Duration::ZERO

@@ -257,7 +257,8 @@ impl<W: Watch> Guarantor<W> {
             // An error here would come again at the workers' next wait, who go on without I/O.
             let failed = duty.wait(&mut self.events, Some(PERIOD)).is_err();
             drop(duty);
-            if !self.events.is_empty() {
+            let has_events = !self.events.is_empty();
+            if has_events {
                 self.watch.dispatch(&mut self.events);
             }
             if self.watch.has_parked() {
@@ -268,7 +269,8 @@ impl<W: Watch> Guarantor<W> {
                 return;
             }
             let now = Instant::now();
-            if now.duration_since(looked) < PERIOD {
+            // After events at once: each of them that workers would have seen themselves costs them a thread that takes a core.
+            if !has_events && now.duration_since(looked) < PERIOD {
                 continue;
             }
             looked = now;

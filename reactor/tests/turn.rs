@@ -173,16 +173,41 @@ fn turns_events_and_sources_are_counted() {
     assert_eq!(after.slot_turns, handle.turns());
 }
 
+/// What the reactor thread does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It looks after stuck slots.
+    Look,
+    /// It wakes the tasks behind events.
+    Dispatch,
+}
+
 /// Everybody is busy, and nothing is ever due.
 struct Busy {
     /// What the reactor thread dispatches on.
     handle: Handle,
-    /// Is told of each dispatch.
-    dispatched: mpsc::Sender<()>,
+    /// Is told of each step.
+    steps: mpsc::Sender<Step>,
+}
+
+impl Busy {
+    /// Starts a reactor thread for `handle`, and tells what it does.
+    fn start(handle: &Handle) -> (ReactorThread, mpsc::Receiver<Step>) {
+        let (steps, told) = mpsc::channel();
+        let watch = Busy {
+            handle: handle.clone(),
+            steps,
+        };
+        let thread = ReactorThread::start(thread::Builder::new(), handle.clone(), watch)
+            .expect("a thread can be had");
+        (thread, told)
+    }
 }
 
 impl Watch for Busy {
     fn look(&mut self, _: Instant) -> Look {
+        // The test may have seen enough, here and below.
+        let _ = self.steps.send(Step::Look);
         Look {
             soon: false,
             alert: true,
@@ -202,8 +227,7 @@ impl Watch for Busy {
 
     fn dispatch(&mut self, events: &mut Events) {
         self.handle.dispatch(events, &mut |waker| waker.wake());
-        // The test may have seen enough.
-        let _ = self.dispatched.send(());
+        let _ = self.steps.send(Step::Dispatch);
     }
 }
 
@@ -214,23 +238,39 @@ fn turns_of_the_reactor_thread_are_counted_apart() {
     let _reader = Io::new(&handle, reader);
     settle(&handle);
     let before = handle.metrics();
-    let (dispatched, receiver) = mpsc::channel();
-    let watch = Busy {
-        handle: handle.clone(),
-        dispatched,
-    };
-    let thread = ReactorThread::start(thread::Builder::new(), handle.clone(), watch)
-        .expect("a thread can be had");
+    let (thread, told) = Busy::start(&handle);
     rustix::io::write(&writer, b"x").expect("room");
-    receiver
-        .recv_timeout(HANG)
-        .expect("the event is dispatched");
+    while told.recv_timeout(HANG).expect("the event is dispatched") != Step::Dispatch {}
     thread.stop();
     thread.join();
     let after = handle.metrics();
     assert!(after.thread_turns > before.thread_turns);
     assert_eq!(after.events, before.events + 1);
     assert_eq!(after.slot_turns, before.slot_turns);
+}
+
+#[test]
+fn after_events_it_looks_whether_the_workers_get_on() {
+    let handle = reactor();
+    let (reader, writer) = pipe();
+    let _reader = Io::new(&handle, reader);
+    settle(&handle);
+    let (thread, told) = Busy::start(&handle);
+    let mut last = Step::Look;
+    for _ in 0..100 {
+        // The next event is there before the thread can wait for it.
+        rustix::io::write(&writer, b"x").expect("room");
+        loop {
+            let step = told.recv_timeout(HANG).expect("the event is dispatched");
+            assert_ne!((last, step), (Step::Dispatch, Step::Dispatch));
+            last = step;
+            if step == Step::Dispatch {
+                break;
+            }
+        }
+    }
+    thread.stop();
+    thread.join();
 }
 
 /// Threads that write, read and dispatch at once, until every byte has come through.

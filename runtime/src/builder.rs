@@ -5,7 +5,6 @@ use crate::probe;
 use crate::runtime::{Handle, Runtime, charge};
 use executor::{
     Config, CoreTime, Flavor, Hook, NameThread, OnSlowPoll, Probe, Rescue, SlowPoll, SlowPolls,
-    Usage,
 };
 use std::fmt;
 use std::io;
@@ -299,7 +298,8 @@ impl Builder {
 
     /// Sets how long a poll lasts before others take over, 1 ms to 60 s; 2 ms by default.
     ///
-    /// The watchman looks every 1 to 4 ms, so it takes up to 5 ms longer the first time. See [`rescue`](Builder::rescue).
+    /// The watchman looks every 1 to 4 ms, so it takes up to 5 ms longer the first time. Where all cores are in use and the workers' threads wait for one, a thread that does not sleep is given 4 ms
+    /// more for each that it takes turns with, at most 32: it may have lost its core. See [`rescue`](Builder::rescue).
     pub fn rescue_threshold(&mut self, threshold: Duration) -> &mut Self {
         self.rescue_threshold = threshold;
         self
@@ -507,10 +507,7 @@ impl Builder {
             },
             probe: Some(Probe {
                 id: probe::id,
-                usage: |id| {
-                    let (cpu, blocked) = probe::usage(id)?;
-                    Some(Usage { cpu, blocked })
-                },
+                blocked: probe::is_blocked,
                 core_time: |id| {
                     let (ran, waited) = probe::core_time(id)?;
                     Some(CoreTime { ran, waited })

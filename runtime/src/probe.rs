@@ -34,15 +34,12 @@ pub(crate) fn id() -> u64 {
     0
 }
 
-/// The CPU time of the thread, and whether it sleeps in the kernel. `None` where the system does not tell, and for a thread that has ended.
-pub(crate) fn usage(id: u64) -> Option<(Duration, bool)> {
+/// Whether the thread sleeps in the kernel. `None` where the system does not tell, and for a thread that has ended.
+pub(crate) fn is_blocked(id: u64) -> Option<bool> {
     if !cfg!(target_os = "linux") {
         return None;
     }
-    let mut head = [0; HEAD];
-    let is_blocked = is_blocked(read(id, "stat", &mut head)?)?;
-    let cpu = nanos(read(id, "schedstat", &mut head)?, 0)?;
-    Some((cpu, is_blocked))
+    sleeps(read(id, "stat", &mut [0; HEAD])?)
 }
 
 /// For how long the thread has run, and for how long it has waited for a core. `None` where the system does not tell, and for a thread that has ended.
@@ -76,7 +73,7 @@ fn read_file<'a>(path: &str, head: &'a mut [u8; HEAD]) -> Option<&'a [u8]> {
 }
 
 /// What `stat` says: `TID (NAME) STATE …`, all numbers after the state.
-fn is_blocked(stat: &[u8]) -> Option<bool> {
+fn sleeps(stat: &[u8]) -> Option<bool> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     match stat.get(name_end + 2)? {
         b'S' | b'D' => Some(true),
@@ -116,9 +113,9 @@ mod tests {
     use std::time::Instant;
 
     /// Asks until the answer is as expected; a thread needs a moment to get there.
-    fn until(expected: impl Fn((Duration, bool)) -> bool, id: u64) {
+    fn until(expected: impl Fn() -> bool) {
         let start = Instant::now();
-        while !usage(id).is_some_and(&expected) {
+        while !expected() {
             assert!(
                 start.elapsed() < Duration::from_secs(20),
                 "the state is never seen"
@@ -140,7 +137,7 @@ mod tests {
             })
             .expect("threads are left");
         let other = told.recv().expect("the thread tells");
-        until(|(_, blocked)| blocked, other);
+        until(|| is_blocked(other) == Some(true));
         drop(release);
         thread.join().expect("no panic");
         until_gone(other);
@@ -149,7 +146,7 @@ mod tests {
     /// The kernel forgets a thread a little after it was joined.
     fn until_gone(id: u64) {
         let start = Instant::now();
-        while usage(id).is_some() {
+        while is_blocked(id).is_some() {
             assert!(
                 start.elapsed() < Duration::from_secs(20),
                 "a thread that has ended is still seen"
@@ -172,23 +169,22 @@ mod tests {
             }
         });
         let other = told.recv().expect("the thread tells");
-        let (before, _) = usage(other).expect("it runs");
-        until(
-            |(cpu, blocked)| !blocked && cpu > before + Duration::from_millis(5),
-            other,
-        );
+        let ran = || core_time(other).expect("it runs").0;
+        let before = ran();
+        until(|| ran() > before + Duration::from_millis(5));
+        until(|| is_blocked(other) == Some(false));
         stop.store(true, Ordering::Relaxed);
         thread.join().expect("no panic");
     }
 
     #[test]
     fn the_state_is_behind_a_name_of_any_bytes() {
-        assert_eq!(is_blocked(b"12 (a) R (b) S 1 2"), Some(true));
-        assert_eq!(is_blocked(b"12 (\xc3) D 1 2"), Some(true));
-        assert_eq!(is_blocked(b"12 (x) R 1 2"), Some(false));
-        assert_eq!(is_blocked(b"12 (x) Z 1 2"), None);
-        assert_eq!(is_blocked(b"12 (x)"), None);
-        assert_eq!(is_blocked(b"nonsense"), None);
+        assert_eq!(sleeps(b"12 (a) R (b) S 1 2"), Some(true));
+        assert_eq!(sleeps(b"12 (\xc3) D 1 2"), Some(true));
+        assert_eq!(sleeps(b"12 (x) R 1 2"), Some(false));
+        assert_eq!(sleeps(b"12 (x) Z 1 2"), None);
+        assert_eq!(sleeps(b"12 (x)"), None);
+        assert_eq!(sleeps(b"nonsense"), None);
     }
 
     #[test]

@@ -120,11 +120,48 @@ fn less_to_do_ends_it_without_a_pause_once_the_trial_is_over() {
 
 #[test]
 fn a_worker_that_waits_all_the_same_ends_it_once_the_others_should_sleep() {
-    // Strangers take the cores.
     let mut rule = entered();
     let windows = run(&mut rule, [window(60, 40, 0, 900); SETTLE as usize + 1]);
     assert_eq!(windows, [true, true, true, true, false]);
     assert_eq!(rule.pause, PAUSE.0);
+    // Where a core is unused meanwhile, nobody else takes it: the system has not moved the thread there yet.
+    let mut rule = entered();
+    let windows = run(&mut rule, [window(60, 40, 20, 900); PROVEN as usize - 1]);
+    assert!(windows.into_iter().all(|crowded| crowded));
+}
+
+#[test]
+fn strangers_who_take_the_cores_end_it_soon_and_for_long() {
+    let strangers = window(60, 40, 0, 600);
+    let mut rule = entered();
+    assert_eq!(run(&mut rule, [strangers; 2]), [true, false]);
+    assert_eq!((rule.pause, rule.next_pause), (STRANGERS, 2 * STRANGERS));
+    while !rule.next(&crowded()) {}
+    assert_eq!(run(&mut rule, [strangers; 2]), [true, false]);
+    assert_eq!(rule.pause, 2 * STRANGERS);
+    // It was less at first only.
+    let mut rule = entered();
+    let windows = run(&mut rule, [strangers, window(60, 40, 0, 1200)]);
+    assert_eq!(windows, [true, true]);
+    // Or nobody waits.
+    let mut rule = entered();
+    assert_eq!(run(&mut rule, [window(98, 2, 0, 600); 2]), [true, true]);
+}
+
+#[test]
+fn others_are_counted_by_the_time_that_they_take() {
+    for (ran, waited, others) in [
+        (190, 10, Some(0)),
+        (100, 12, Some(0)),
+        (100, 13, Some(1)),
+        (100, 100, Some(1)),
+        (100, 101, Some(2)),
+        (50, 150, Some(3)),
+        (0, 200, Some(MOST)),
+        (12, 12, None),
+    ] {
+        assert_eq!(window(ran, waited, 0, 0).others(), others, "{ran} {waited}");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Crowd: what the watchman finds out reaches the workers, and ends when it should.
 
-use super::{Executor, config};
+use super::{Executor, config, spin_until, watched, yield_now};
 use crate::crowd::Meter;
-use crate::{CoreTime, Flavor, Probe};
+use crate::{CoreTime, Flavor, Probe, Watched, Watchman};
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// As long as a window of the meter.
@@ -14,6 +16,8 @@ thread_local! {
     static ASKED: Cell<u32> = const { Cell::new(0) };
     /// Milliseconds that threads have run, have waited, and that cores were unused; `None`: the system does not tell.
     static TOLD: Cell<Option<(u64, u64, u64)>> = const { Cell::new(None) };
+    /// Whether threads sleep in the kernel; `None`: the system does not tell.
+    static BLOCKED: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
 fn told() -> Option<[Duration; 3]> {
@@ -26,7 +30,7 @@ fn executor(workers: usize) -> Executor {
     let mut config = config(Flavor::MultiThread, workers);
     config.probe = Some(Probe {
         id: || 1,
-        usage: |_| None,
+        blocked: |_| BLOCKED.get(),
         core_time: |_| {
             ASKED.set(ASKED.get() + 1);
             told().map(|[ran, waited, _]| CoreTime { ran, waited })
@@ -48,7 +52,6 @@ fn one_worker_is_never_crowded() {
         meter.look(shared, now);
         assert!(!shared.crowd.is_crowded());
     }
-    assert_eq!(ASKED.get(), 0);
 }
 
 #[test]
@@ -79,4 +82,108 @@ fn the_watchman_tells_the_workers() {
     TOLD.set(None);
     meter.look(shared, now + 2 * WINDOW);
     assert!(!shared.crowd.is_crowded(), "the system does not tell");
+}
+
+/// A task that holds its worker until it is dropped, and the time as the watchman is told.
+struct Held {
+    ends: Arc<AtomicBool>,
+    now: Instant,
+}
+
+impl Held {
+    fn start(executor: &Executor, now: Instant) -> Held {
+        let [began, ends] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let held = Held {
+            ends: Arc::clone(&ends),
+            now,
+        };
+        let running = Arc::clone(&began);
+        drop(executor.spawn(async move {
+            running.store(true, SeqCst);
+            spin_until(|| ends.load(SeqCst));
+        }));
+        spin_until(|| began.load(SeqCst));
+        held
+    }
+
+    /// A look, a millisecond after the one before.
+    fn look(&mut self, watchman: &mut Watchman) -> Watched {
+        self.now += Duration::from_millis(1);
+        watchman.look(self.now, |_| ())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.ends.store(true, SeqCst);
+    }
+}
+
+#[test]
+fn a_thread_that_may_wait_for_a_core_is_given_time() {
+    watched(|| {
+        // How each of two workers got on in a window, and after how many milliseconds a poll that lasts is rescued.
+        for (ran, waited, blocked, expected) in [
+            (25, 25, Some(false), 6),
+            (15, 35, Some(false), 14),
+            (1, 49, Some(false), 34),
+            (25, 25, Some(true), 2),
+            (25, 25, None, 2),
+            (48, 2, Some(false), 2),
+        ] {
+            TOLD.set(Some((0, 0, 0)));
+            BLOCKED.set(blocked);
+            let executor = executor(2);
+            let mut watchman = executor.handle.watchman();
+            let mut now = Instant::now();
+            for window in 1..4 {
+                now += WINDOW;
+                TOLD.set(Some((ran * window, waited * window, 0)));
+                let _ = watchman.look(now, |_| ());
+            }
+            let mut held = Held::start(&executor, now);
+            let rescues = &executor.handle.shared().counters.rescues;
+            // The first look finds out that the poll has begun.
+            let after = (0..45).find(|_| {
+                let _ = held.look(&mut watchman);
+                rescues.load(SeqCst) > 0
+            });
+            assert_eq!(after, Some(expected), "{ran} {waited} {blocked:?}");
+        }
+    });
+}
+
+#[test]
+fn one_worker_that_gets_on_sees_to_sockets_for_all() {
+    watched(|| {
+        let mut config = config(Flavor::MultiThread, 2);
+        config.rescue = None;
+        let executor = Executor::start(config);
+        let mut watchman = executor.handle.watchman();
+        let mut held = Held::start(&executor, Instant::now());
+        let (polls, ends) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let restless = executor.spawn({
+            let (polls, ends) = (Arc::clone(&polls), Arc::clone(&ends));
+            async move {
+                while !ends.load(SeqCst) {
+                    polls.fetch_add(1, SeqCst);
+                    yield_now().await;
+                }
+            }
+        });
+        for _ in 0..5 {
+            let before = polls.load(SeqCst);
+            spin_until(|| polls.load(SeqCst) > before + 1);
+            let watched = held.look(&mut watchman);
+            assert_ne!(watched, Watched::Standing);
+        }
+        ends.store(true, SeqCst);
+        executor.block_on(restless).expect("no panic");
+        spin_until(|| executor.handle.shared().idle.parked() == 1);
+        let _ = held.look(&mut watchman);
+        assert_eq!(held.look(&mut watchman), Watched::Standing);
+    });
 }

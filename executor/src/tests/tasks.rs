@@ -3,7 +3,7 @@
 use super::*;
 use crate::slots::Seat;
 use crate::worker::{Role, Worker};
-use crate::{CoreTime, Probe, Usage};
+use crate::{CoreTime, Probe};
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Barrier;
@@ -226,12 +226,7 @@ fn a_poll_is_reported_when_it_has_computed_for_long_enough() {
         config.slow_polls.threshold = Duration::from_millis(10);
         config.probe = Some(Probe {
             id: || 1,
-            usage: |_| {
-                Some(Usage {
-                    cpu: used(),
-                    blocked: false,
-                })
-            },
+            blocked: |_| Some(false),
             core_time: |_| {
                 Some(CoreTime {
                     ran: used(),
