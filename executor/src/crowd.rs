@@ -42,8 +42,10 @@ const PROVEN: u32 = 100;
 const PAUSE: (u32, u32) = (4, 200);
 /// The same, if strangers were the reason: they compute on as a rule.
 const STRANGERS: u32 = 20;
-/// How long a thread keeps its core while others want it, about: 3 ms on two cores and more on many (EEVDF's base slice), to the tick.
+/// How long a thread keeps its core while others want it, about: 1.4 to 3 ms by the number of cores and the kernel (the base slice of Linux), to the next tick.
 const SLICE: Duration = Duration::from_millis(4);
+/// What was told holds for so many windows in which it cannot be told, since threads have changed or did little.
+const UNTOLD: u32 = 4;
 /// More others than this do not count: a poll that lasts is noticed, whatever the machine does besides.
 const MOST: u32 = 8;
 /// So many workers are asked.
@@ -82,6 +84,8 @@ pub(crate) struct Meter {
     rule: Rule,
     /// How many others each worker took turns with.
     others: u32,
+    /// For how many windows in a row that could not be told.
+    untold: u32,
 }
 
 /// Counters as the system and the slots tell them.
@@ -102,6 +106,7 @@ impl Meter {
             before: Counts::default(),
             rule: Rule::default(),
             others: 0,
+            untold: 0,
         }
     }
 
@@ -119,12 +124,14 @@ impl Meter {
         let was_crowded = self.rule.is_crowded;
         let probed = (shared.config.probe).and_then(|probe| self.window(shared, probe, length));
         self.since = now;
-        self.others = match &probed {
-            Some(window) if length < ASLEEP && window.is_full() => {
-                window.others().unwrap_or(self.others)
-            }
-            _ => 0,
-        };
+        let is_full = probed.as_ref().is_some_and(Window::is_full) && length < ASLEEP;
+        let others = probed.as_ref().and_then(Window::others);
+        self.untold = if others.is_some() { 0 } else { self.untold + 1 };
+        if !is_full || self.untold > UNTOLD {
+            self.others = 0;
+        } else {
+            self.others = others.unwrap_or(self.others);
+        }
         let is_crowded = match probed {
             // Beside hogs the workers wait for another reason.
             Some(window)
@@ -321,8 +328,9 @@ impl Rule {
         self.rate.add(window);
         let is_less = self.rate.is_less_than(&self.before);
         let is_slower = self.windows == SETTLE + TRIAL && is_less;
-        // Whoever has the core instead does not wait for us.
-        let is_strange = self.windows == STRANGE && is_less && window.is_late();
+        // Whoever has the core instead does not wait for us. (Two workers that both still run would wait for each other.)
+        let is_alone = (window.ran + window.waited) * 4 <= window.length * 5;
+        let is_strange = self.windows == STRANGE && is_less && is_alone && window.is_late();
         if is_strange {
             self.next_pause = self.next_pause.max(STRANGERS);
         }

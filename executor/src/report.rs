@@ -159,7 +159,7 @@ impl SlowPoll {
         self.before
     }
 
-    /// Returns the CPU time that the thread used within the poll, without its first 4 ms, where the system tells (Linux, to about 4 ms).
+    /// Returns the CPU time that the thread used within the poll, without its first 2 ms or somewhat more, where the system tells (Linux, to about 4 ms).
     pub fn cpu(&self) -> Option<Duration> {
         self.cpu
     }

@@ -9,12 +9,14 @@
 //! 3. its thread no longer counts as active, and a spare takes its place, unless some worker is parked;
 //! 4. when the poll has lasted for the (longer) threshold of reports, it is reported.
 //!
+//! Where threads wait for cores, a thread that may do so is given more time first (R0).
+//!
 //! A parked worker's epoch stands still too; it holds nothing in its LIFO slot, so looking at it does no harm. The threads of the lane are
 //! watched in the same way, for reports, and to find those that block.
 //!
 //! It also asks the system now and then whether there is a core for one more worker (`crowd.rs`).
 //!
-//! **Cost.** One relaxed load a live slot and period; `crowd.rs` has its own. Nothing on the hot path but two stores a poll.
+//! **Cost.** A few loads a live slot and look; up to two small files, 5 to 40 µs each, for a poll that lasts; `crowd.rs` has its own. Nothing on the hot path but two stores a poll.
 
 use crate::crowd::Meter;
 use crate::idle::Idle;
@@ -39,14 +41,17 @@ const STRANDED: Duration = Duration::from_secs(5);
 const MOVE: usize = 256;
 /// As long before a measure is due the watchman looks at its shortest period: twice the longest one.
 const NEAR: Duration = Duration::from_millis(8);
-/// How many threads of the lane are asked for their state at one look: each costs two small files, some 20 µs.
+/// How many threads of the lane are asked for their state at one look: each costs a small file, 7.5 µs and more.
 const ASK: usize = 4;
+/// As many workers are asked whether they wait for a core, which costs another file.
+const ASK_WORKERS: usize = 8;
 
 /// How old the CPU time may be that the system tells: a tick of a kernel with 250 of them a second.
 const GRAIN: Duration = Duration::from_millis(4);
-/// When the system is asked first: each question takes longer than a look, and most polls that are rescued end before a report of them is due. The time before
-/// counts for nothing, as what `GRAIN` forgives is as long.
-const ASK_AFTER: Duration = GRAIN;
+/// When the system is asked first what the thread has used: a question takes longer than a look.
+const ASK_AFTER: Duration = Duration::from_millis(2);
+/// Who has used so much within a poll has had a core, and does not only wait for it: what else takes microseconds.
+const COMPUTED: Duration = Duration::from_millis(1);
 
 /// What the watchman remembers of one slot or seat.
 #[derive(Debug, Clone, Copy)]
@@ -55,8 +60,8 @@ struct Seen {
     epoch: u64,
     /// Since when it has had that value.
     since: Instant,
-    /// The CPU time that the thread had used when the poll had lasted for `ASK_AFTER`.
-    cpu: Option<Duration>,
+    /// What the thread had used when the system was first asked, after `ASK_AFTER` or a little later.
+    used: Option<Used>,
     /// How long the poll must have lasted before the system is asked again.
     ask_at: Duration,
     /// Whether it was seen to stand still.
@@ -71,12 +76,21 @@ struct Seen {
     unreplaced: bool,
 }
 
+/// What a thread has used.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    /// How long the poll had lasted then.
+    standing: Duration,
+    /// The thread's CPU time.
+    ran: Duration,
+}
+
 impl Seen {
     fn new(epoch: u64, since: Instant) -> Seen {
         Seen {
             epoch,
             since,
-            cpu: None,
+            used: None,
             ask_at: Duration::ZERO,
             still: false,
             marked: false,
@@ -146,6 +160,7 @@ impl Watchman {
         let mut rescued = false;
         // Whether some worker has polled something else since the last look.
         let mut gets_on = false;
+        let mut asked = 0;
         for index in shared.slots.live_from(0) {
             let slot = shared.slots.get(index);
             let seen = &mut self.slots[index];
@@ -163,7 +178,9 @@ impl Watchman {
             }
             let standing = now.duration_since(seen.since);
             let report_at = shared.reporter.threshold();
-            if is_near(standing, threshold) || (!seen.reported && is_near(standing, report_at)) {
+            if is_near(standing, threshold, threshold + patience)
+                || (!seen.reported && is_near(standing, report_at, report_at.max(seen.ask_at)))
+            {
                 watched = Watched::Standing;
             }
             let polled = At {
@@ -173,10 +190,13 @@ impl Watchman {
                 thread: &slot.thread,
             };
             polled.notice(&shared, seen, standing, &slot.stillness);
-            // R0.
-            if standing < threshold
-                || (standing < threshold + patience && polled.is_blocked(&shared) == Some(false))
-            {
+            let mut is_stuck = standing >= threshold;
+            if is_stuck && !seen.marked && standing < threshold + patience {
+                // R0. Who is not asked waits, too.
+                asked += 1;
+                is_stuck = asked <= ASK_WORKERS && !polled.may_wait(&shared, seen, standing);
+            }
+            if !is_stuck {
                 polled.report(&shared, seen, now);
                 continue;
             }
@@ -280,8 +300,8 @@ impl Watchman {
             let standing = now.duration_since(seen.since);
             let report_at = shared.reporter.threshold();
             if is_short
-                || is_near(standing, threshold)
-                || (!seen.reported && is_near(standing, report_at))
+                || is_near(standing, threshold, threshold)
+                || (!seen.reported && is_near(standing, report_at, report_at.max(seen.ask_at)))
             {
                 watched = Watched::Soon;
             }
@@ -319,9 +339,9 @@ impl Watchman {
     }
 }
 
-/// Whether a poll that has stood still for so long comes to `threshold` soon, or did so just now.
-fn is_near(standing: Duration, threshold: Duration) -> bool {
-    standing.saturating_add(NEAR) >= threshold && standing <= threshold.saturating_add(NEAR)
+/// Whether a poll that has stood still for so long comes to what is done `from` then on soon, or has come `to` the end of it just now.
+fn is_near(standing: Duration, from: Duration, to: Duration) -> bool {
+    standing.saturating_add(NEAR) >= from && standing <= to.saturating_add(NEAR)
 }
 
 /// R2: the thread of a slot that is stuck in an epoch no longer counts as active; at most `limit` such threads at a time.
@@ -372,10 +392,23 @@ impl At<'_> {
             stillness.begin(seen.since);
         }
         let report_at = shared.reporter.threshold();
-        let is_unknown = seen.cpu.is_none() && !seen.reported && report_at < Duration::MAX;
+        let is_unknown = seen.used.is_none() && !seen.reported && report_at < Duration::MAX;
         if is_unknown && standing >= ASK_AFTER.min(report_at / 2) {
-            seen.cpu = self.cpu(shared);
+            seen.used = self.used(shared, standing);
         }
+    }
+
+    /// R0. Whether the thread may be without a core, since it neither sleeps nor has computed within the poll.
+    fn may_wait(&self, shared: &Shared, seen: &mut Seen, standing: Duration) -> bool {
+        if self.is_blocked(shared) != Some(false) {
+            return false;
+        }
+        let now = self.used(shared, standing);
+        let then = *seen.used.get_or_insert(now.unwrap_or(Used {
+            standing,
+            ran: Duration::ZERO,
+        }));
+        now.is_none_or(|now| now.ran.saturating_sub(then.ran) < COMPUTED)
     }
 
     fn is_still(&self, epoch: u64) -> bool {
@@ -395,10 +428,11 @@ impl At<'_> {
         blocked(self.thread.load(Ordering::Relaxed))
     }
 
-    fn cpu(&self, shared: &Shared) -> Option<Duration> {
+    fn used(&self, shared: &Shared, standing: Duration) -> Option<Used> {
         let Probe { core_time, .. } = shared.config.probe?;
         // Relaxed: written when the thread took the slot.
-        Some(core_time(self.thread.load(Ordering::Relaxed))?.ran)
+        let ran = core_time(self.thread.load(Ordering::Relaxed))?.ran;
+        Some(Used { standing, ran })
     }
 
     /// The task, if the poll of `epoch` goes on and it is one.
@@ -434,13 +468,17 @@ impl At<'_> {
             return;
         }
         let blocked = self.is_blocked(shared);
-        let cpu = (self.cpu(shared).zip(seen.cpu)).map(|(now, then)| now.saturating_sub(then));
-        let missing = cpu.map(|cpu| threshold.saturating_sub(cpu + GRAIN));
+        let used = self.used(shared, so_far);
+        let cpu = (used.zip(seen.used)).map(|(now, then)| now.ran.saturating_sub(then.ran));
+        let missing = (cpu.zip(seen.used)).map(|(cpu, then)| {
+            // What it did before it was asked about counts as computing, and what the system may not know yet.
+            threshold.saturating_sub(then.standing + cpu + GRAIN)
+        });
         if let (Some(false), Some(missing)) = (blocked, missing)
             && missing > Duration::ZERO
         {
-            // It waits for a core, since others use the machine: the poll is not to blame. It will not have computed for long enough before.
-            seen.ask_at = so_far + missing;
+            // It waits for a core, since others use the machine: the poll is not to blame. Soon it may have computed for long enough, or sleep.
+            seen.ask_at = so_far + missing.min(GRAIN);
             return;
         }
         seen.reported = true;

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// The period while something stands still, as short as the kernel's scheduling makes sense of.
 const PERIOD: Duration = Duration::from_millis(1);
+/// How soon it looks again after it has waited in the workers' stead and there were events: some 20 times what a look takes.
+const EVENTS_PERIOD: Duration = Duration::from_micros(100);
 /// The period while all is well; it bounds how late a busy process learns of events.
 const LONGEST_PERIOD: Duration = Duration::from_millis(4);
 /// How many quiet periods come before the sleep without a timeout: long enough that a program that
@@ -45,9 +47,9 @@ pub trait Watch: Send + 'static {
 /// What a [`Watch`] saw.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
-    /// A slot's epoch stands still, or something overdue was found: look again soon, and wait for I/O in the workers' stead if none of them does.
+    /// A slot's epoch stands still and no worker gets on, or something overdue was found: look again soon, and wait for I/O in the workers' stead if none of them does.
     pub alert: bool,
-    /// Look again soon, though every slot gets on.
+    /// Look again soon, though some worker gets on.
     pub soon: bool,
     /// The next deadline that nobody but this thread serves.
     pub deadline: Option<Instant>,
@@ -250,7 +252,7 @@ impl<W: Watch> Guarantor<W> {
         }
     }
 
-    /// R4: waits in the workers' stead until one of them is parked again, or all of them get on.
+    /// R4: waits in the workers' stead until one of them is parked again or gets on.
     fn wait_for_io(&mut self) {
         let mut looked = Instant::now();
         while let Some(mut duty) = self.reactor.try_hold_in_their_stead() {
@@ -269,8 +271,9 @@ impl<W: Watch> Guarantor<W> {
                 return;
             }
             let now = Instant::now();
-            // After events at once: each of them that workers would have seen themselves costs them a thread that takes a core.
-            if !has_events && now.duration_since(looked) < PERIOD {
+            // Sooner after events: each of them that workers would have seen themselves costs them a thread that takes a core.
+            let next_look = if has_events { EVENTS_PERIOD } else { PERIOD };
+            if now.duration_since(looked) < next_look {
                 continue;
             }
             looked = now;

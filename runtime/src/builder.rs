@@ -298,8 +298,8 @@ impl Builder {
 
     /// Sets how long a poll lasts before others take over, 1 ms to 60 s; 2 ms by default.
     ///
-    /// The watchman looks every 1 to 4 ms, so it takes up to 5 ms longer the first time. Where all cores are in use and the workers' threads wait for one, a thread that does not sleep is given 4 ms
-    /// more for each that it takes turns with, at most 32: it may have lost its core. See [`rescue`](Builder::rescue).
+    /// The watchman looks every 1 to 4 ms, so it takes up to 5 ms longer the first time. Where hardly a core is unused and the workers' threads wait for one, a thread that neither
+    /// sleeps nor is seen to compute is given 4 ms more for each that it takes turns with, at most 32: it may have lost its core. See [`rescue`](Builder::rescue).
     pub fn rescue_threshold(&mut self, threshold: Duration) -> &mut Self {
         self.rescue_threshold = threshold;
         self

@@ -1,6 +1,6 @@
 //! What another thread of this process is doing, as the system tells.
 //!
-//! The watchman asks, when a poll has lasted for 4 ms and when it ought to be reported: does the thread compute, or does it sleep in the kernel? And twenty times a second: are
+//! The watchman asks, when a poll has lasted for 2 ms, when it ought to be reported, and in between where threads wait for cores: does the thread compute, or does it sleep in the kernel? And twenty times a second: are
 //! all cores in use, and do threads wait for one? Linux tells in two files of `/proc/self/task/TID` and in `/proc/uptime` (proc(5)); elsewhere nothing is known.
 //!
 //! - `stat` has the *state*, one letter behind the thread's name: exact at the moment of the read. A thread that waits for a core

@@ -143,6 +143,10 @@ fn strangers_who_take_the_cores_end_it_soon_and_for_long() {
     let mut rule = entered();
     let windows = run(&mut rule, [strangers, window(60, 40, 0, 1200)]);
     assert_eq!(windows, [true, true]);
+    // Or two workers still take turns with each other.
+    let mut rule = entered();
+    let windows = run(&mut rule, [window(60, 70, 0, 600); 2]);
+    assert_eq!(windows, [true, true]);
     // Or nobody waits.
     let mut rule = entered();
     assert_eq!(run(&mut rule, [window(98, 2, 0, 600); 2]), [true, true]);

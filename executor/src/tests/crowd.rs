@@ -84,6 +84,21 @@ fn the_watchman_tells_the_workers() {
     assert!(!shared.crowd.is_crowded(), "the system does not tell");
 }
 
+/// What the system tells of a thread that stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thread {
+    /// It runs or waits for a core.
+    Runnable,
+    /// It uses CPU time.
+    Computing,
+    /// It sleeps in the kernel.
+    Blocked,
+    /// It runs or waits for a core, and a thread of the lane is within a poll.
+    BesideHog,
+    /// Nothing.
+    Unknown,
+}
+
 /// A task that holds its worker until it is dropped, and the time as the watchman is told.
 struct Held {
     ends: Arc<AtomicBool>,
@@ -122,18 +137,27 @@ impl Drop for Held {
 #[test]
 fn a_thread_that_may_wait_for_a_core_is_given_time() {
     watched(|| {
-        // How each of two workers got on in a window, and after how many milliseconds a poll that lasts is rescued.
-        for (ran, waited, blocked, expected) in [
-            (25, 25, Some(false), 6),
-            (15, 35, Some(false), 14),
-            (1, 49, Some(false), 34),
-            (25, 25, Some(true), 2),
-            (25, 25, None, 2),
-            (48, 2, Some(false), 2),
+        // How each of the workers got on in a window, what the system tells of the thread, and after how many milliseconds a poll that lasts is rescued.
+        for (workers, ran, waited, thread, expected) in [
+            (2, 25, 25, Thread::Runnable, 6),
+            (2, 15, 35, Thread::Runnable, 14),
+            (2, 1, 49, Thread::Runnable, 34),
+            (1, 33, 17, Thread::Runnable, 6),
+            // It is a poll that lasts: nothing else uses a millisecond.
+            (2, 1, 49, Thread::Computing, 3),
+            (2, 25, 25, Thread::Blocked, 2),
+            (2, 25, 25, Thread::Unknown, 2),
+            (2, 48, 2, Thread::Runnable, 2),
+            // Hogs are why the others wait.
+            (2, 25, 25, Thread::BesideHog, 2),
         ] {
             TOLD.set(Some((0, 0, 0)));
-            BLOCKED.set(blocked);
-            let executor = executor(2);
+            BLOCKED.set(match thread {
+                Thread::Unknown => None,
+                _ => Some(thread == Thread::Blocked),
+            });
+            let executor = executor(workers);
+            let shared = executor.handle.shared();
             let mut watchman = executor.handle.watchman();
             let mut now = Instant::now();
             for window in 1..4 {
@@ -141,16 +165,48 @@ fn a_thread_that_may_wait_for_a_core_is_given_time() {
                 TOLD.set(Some((ran * window, waited * window, 0)));
                 let _ = watchman.look(now, |_| ());
             }
+            let hog = (thread == Thread::BesideHog).then(|| shared.lane.begin(0, 0));
             let mut held = Held::start(&executor, now);
-            let rescues = &executor.handle.shared().counters.rescues;
+            let rescues = &shared.counters.rescues;
             // The first look finds out that the poll has begun.
-            let after = (0..45).find(|_| {
+            let after = (0..45).find(|millis| {
+                if thread == Thread::Computing {
+                    TOLD.set(Some((ran * 3 + millis, waited * 3, 0)));
+                }
                 let _ = held.look(&mut watchman);
                 rescues.load(SeqCst) > 0
             });
-            assert_eq!(after, Some(expected), "{ran} {waited} {blocked:?}");
+            assert_eq!(after, Some(expected), "{workers} {ran} {waited} {thread:?}");
+            if hog.is_some() {
+                shared.lane.end(0);
+            }
         }
     });
+}
+
+#[test]
+fn what_was_told_of_others_does_not_hold_for_ever() {
+    let executor = executor(2);
+    let shared = executor.handle.shared();
+    let (mut now, mut ran) = (Instant::now(), 0);
+    let mut meter = Meter::new(now);
+    let mut wait_after = |more| {
+        now += WINDOW;
+        ran += more;
+        TOLD.set(Some((ran, ran, 0)));
+        meter.look(shared, now);
+        meter.wait()
+    };
+    let slice = Duration::from_millis(4);
+    assert_eq!(
+        [25, 25, 25].map(&mut wait_after),
+        [Duration::ZERO, slice, slice]
+    );
+    // The threads do little, and no core is unused.
+    assert_eq!(
+        [0; 5].map(&mut wait_after),
+        [slice, slice, slice, slice, Duration::ZERO]
+    );
 }
 
 #[test]
@@ -174,10 +230,16 @@ fn one_worker_that_gets_on_sees_to_sockets_for_all() {
                 }
             }
         });
+        let mut seen = false;
         for _ in 0..5 {
             let before = polls.load(SeqCst);
             spin_until(|| polls.load(SeqCst) > before + 1);
+            // The first look finds out that both have begun.
             let watched = held.look(&mut watchman);
+            assert_eq!(
+                watched == Watched::Calm,
+                !std::mem::replace(&mut seen, true)
+            );
             assert_ne!(watched, Watched::Standing);
         }
         ends.store(true, SeqCst);

@@ -257,12 +257,12 @@ fn a_poll_is_reported_when_it_has_computed_for_long_enough() {
                 executor.handle.shared().counters.slow_polls.load(SeqCst) == 1
             })
         };
-        assert_eq!(reported_after(3, 1), None);
+        assert_eq!(reported_after(2, 1), None);
         assert_eq!(USED.get().1, 0, "most polls end before a report is due");
-        // Of the ten milliseconds that make a poll slow, four are forgiven: the system may be so late.
+        // Of the ten milliseconds that make a poll slow, two had passed before, and four are forgiven: the system may be so late.
         assert_eq!(reported_after(30, 10), None, "it waits for a core");
         let asked = USED.get().1;
-        assert!((2..=8).contains(&asked), "asked {asked} times in 33 looks");
+        assert!((2..=12).contains(&asked), "asked {asked} times in 32 looks");
         assert!(reported_after(7, 1).is_some(), "it computes");
         ends.store(true, SeqCst);
         executor.block_on(task).expect("no panic");
