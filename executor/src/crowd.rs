@@ -126,7 +126,10 @@ impl Meter {
         self.since = now;
         let is_full = probed.as_ref().is_some_and(Window::is_full) && length < ASLEEP;
         let others = probed.as_ref().and_then(Window::others);
-        self.untold = if others.is_some() { 0 } else { self.untold + 1 };
+        self.untold = match others {
+            Some(_) => 0,
+            None => self.untold.saturating_add(1),
+        };
         if !is_full || self.untold > UNTOLD {
             self.others = 0;
         } else {

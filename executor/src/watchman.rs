@@ -403,12 +403,11 @@ impl At<'_> {
         if self.is_blocked(shared) != Some(false) {
             return false;
         }
-        let now = self.used(shared, standing);
-        let then = *seen.used.get_or_insert(now.unwrap_or(Used {
-            standing,
-            ran: Duration::ZERO,
-        }));
-        now.is_none_or(|now| now.ran.saturating_sub(then.ran) < COMPUTED)
+        let Some(now) = self.used(shared, standing) else {
+            return true;
+        };
+        let first = *seen.used.get_or_insert(now);
+        now.ran.saturating_sub(first.ran) < COMPUTED
     }
 
     fn is_still(&self, epoch: u64) -> bool {
