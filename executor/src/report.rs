@@ -159,7 +159,7 @@ impl SlowPoll {
         self.before
     }
 
-    /// Returns the CPU time that the thread used within the poll, without its first 2 ms or somewhat more, where the system tells (Linux, to about 4 ms).
+    /// Returns the CPU time that the thread used within the poll, but for its first milliseconds (2 or somewhat more, at most half of the threshold if the watchman is in time), where the system tells (Linux, to about 4 ms).
     pub fn cpu(&self) -> Option<Duration> {
         self.cpu
     }

@@ -16,7 +16,7 @@
 //!
 //! It also asks the system now and then whether there is a core for one more worker (`crowd.rs`).
 //!
-//! **Cost.** A few loads a live slot and look; up to two small files, 5 to 40 µs each, for a poll that lasts; `crowd.rs` has its own. Nothing on the hot path but two stores a poll.
+//! **Cost.** A few loads a live slot and look; some small files, 5 to 40 µs each, for a poll that lasts; `crowd.rs` has its own. Nothing on the hot path but two stores a poll.
 
 use crate::crowd::Meter;
 use crate::idle::Idle;
@@ -43,8 +43,10 @@ const MOVE: usize = 256;
 const NEAR: Duration = Duration::from_millis(8);
 /// How many threads of the lane are asked for their state at one look: each costs a small file, 7.5 µs and more.
 const ASK: usize = 4;
-/// As many workers are asked whether they wait for a core, which costs another file.
+/// How many workers are asked at one look whether they wait for a core: two such files each.
 const ASK_WORKERS: usize = 8;
+/// When they are asked again, after others: the system knows more about a thread that computes once a tick.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
 
 /// How old the CPU time may be that the system tells: a tick of a kernel with 250 of them a second.
 const GRAIN: Duration = Duration::from_millis(4);
@@ -60,8 +62,10 @@ struct Seen {
     epoch: u64,
     /// Since when it has had that value.
     since: Instant,
-    /// What the thread had used when the system was first asked, after `ASK_AFTER` or a little later.
+    /// What the thread had used when the system was first asked.
     used: Option<Used>,
+    /// How long the poll must have lasted before it is asked again whether the thread waits for a core.
+    wait_until: Duration,
     /// How long the poll must have lasted before the system is asked again.
     ask_at: Duration,
     /// Whether it was seen to stand still.
@@ -91,6 +95,7 @@ impl Seen {
             epoch,
             since,
             used: None,
+            wait_until: Duration::ZERO,
             ask_at: Duration::ZERO,
             still: false,
             marked: false,
@@ -193,8 +198,12 @@ impl Watchman {
             let mut is_stuck = standing >= threshold;
             if is_stuck && !seen.marked && standing < threshold + patience {
                 // R0. Who is not asked waits, too.
-                asked += 1;
-                is_stuck = asked <= ASK_WORKERS && !polled.may_wait(&shared, seen, standing);
+                is_stuck = false;
+                if standing >= seen.wait_until && asked < ASK_WORKERS {
+                    asked += 1;
+                    seen.wait_until = standing + ASK_AGAIN;
+                    is_stuck = !polled.may_wait(&shared, seen, standing);
+                }
             }
             if !is_stuck {
                 polled.report(&shared, seen, now);
@@ -403,6 +412,10 @@ impl At<'_> {
         if self.is_blocked(shared) != Some(false) {
             return false;
         }
+        if seen.used.is_some_and(|used| used.standing == standing) {
+            // Just asked for the first time.
+            return true;
+        }
         let Some(now) = self.used(shared, standing) else {
             return true;
         };
@@ -470,8 +483,8 @@ impl At<'_> {
         let used = self.used(shared, so_far);
         let cpu = (used.zip(seen.used)).map(|(now, then)| now.ran.saturating_sub(then.ran));
         let missing = (cpu.zip(seen.used)).map(|(cpu, then)| {
-            // What it did before it was asked about counts as computing, and what the system may not know yet.
-            threshold.saturating_sub(then.standing + cpu + GRAIN)
+            // What it did at first, before it was asked about, counts as computing, and what the system may not know yet.
+            threshold.saturating_sub(then.standing.min(GRAIN) + cpu + GRAIN)
         });
         if let (Some(false), Some(missing)) = (blocked, missing)
             && missing > Duration::ZERO

@@ -253,24 +253,30 @@ fn turns_of_the_reactor_thread_are_counted_apart() {
 fn after_events_it_looks_whether_the_workers_get_on() {
     let handle = reactor();
     let (reader, writer) = pipe();
-    let _reader = Io::new(&handle, reader);
+    let reader = Io::new(&handle, reader);
     settle(&handle);
     let (thread, told) = Busy::start(&handle);
-    // Events that are further apart than looks after events, and nearer than its period.
-    let gap = Duration::from_micros(150);
-    let mut in_a_row = 0;
-    for _ in 0..100 {
+    let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    // It looks 100 µs after the last time: once for two of the first events, and seldom for the others.
+    let (apart, close) = (Duration::from_micros(150), Duration::from_micros(5));
+    let (mut looks, mut in_a_row) = (0, 0);
+    let start = Instant::now();
+    for gap in [apart; 100].into_iter().chain([close; 400]) {
+        // Until there is nothing, so that the next event is told.
+        while reader.poll_read(cx, &mut [0; 8]).is_ready() {}
         rustix::io::write(&writer, b"x").expect("room");
         while told.recv_timeout(HANG).expect("the event is dispatched") != Step::Dispatch {
-            in_a_row = 0;
+            (looks, in_a_row) = (looks + 1, 0);
         }
         in_a_row += 1;
-        assert!(in_a_row <= 2, "it does not look");
+        assert!(gap == close || in_a_row <= 2, "it does not look");
         let dispatched = Instant::now();
         while dispatched.elapsed() < gap {
             std::hint::spin_loop();
         }
     }
+    let at_most = start.elapsed().as_micros() / 100 + 5;
+    assert!(looks <= at_most, "{looks} looks, not {at_most}");
     thread.stop();
     thread.join();
 }

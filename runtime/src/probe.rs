@@ -1,7 +1,7 @@
 //! What another thread of this process is doing, as the system tells.
 //!
-//! The watchman asks, when a poll has lasted for 2 ms, when it ought to be reported, and in between where threads wait for cores: does the thread compute, or does it sleep in the kernel? And twenty times a second: are
-//! all cores in use, and do threads wait for one? Linux tells in two files of `/proc/self/task/TID` and in `/proc/uptime` (proc(5)); elsewhere nothing is known.
+//! The watchman asks of a poll that lasts for 2 ms or more: does its thread compute, or does it sleep in the kernel? And twenty times a second: is hardly
+//! a core unused, and do threads wait for one? Linux tells in two files of `/proc/self/task/TID` and in `/proc/uptime` (proc(5)); elsewhere nothing is known.
 //!
 //! - `stat` has the *state*, one letter behind the thread's name: exact at the moment of the read. A thread that waits for a core
 //!   counts as running. The name is not to be trusted: it may contain any byte, and one that was cut at the kernel's 15 bytes may end in
@@ -13,7 +13,7 @@
 //! - `uptime` ends with the time that cores were *idle*, all together, in steps of 10 ms.
 //!
 //! **Cost.** 7.5 µs for `stat`, 5 for `schedstat`, 6 for `uptime` (Linux 6.18, x86-64; an open and a read each), on the reactor thread: `uptime` while workers are awake, the others while a poll
-//! lasts or all cores are in use; some 40 µs where workers have taken the caches meanwhile. Two short strings are allocated. Nothing is asked of the other thread, and nothing stops it.
+//! lasts or hardly a core is unused; some 40 µs where workers have taken the caches meanwhile. Two short strings are allocated. Nothing is asked of the other thread, and nothing stops it.
 
 use std::fs::File;
 use std::io::Read;

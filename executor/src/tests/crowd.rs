@@ -37,7 +37,11 @@ fn executor(workers: usize) -> Executor {
         },
         unused: || told().map(|[.., unused]| unused),
     });
-    Executor::start(config)
+    let executor = Executor::start(config);
+    // What the threads have waited counts once they have said who they are.
+    let slots = &executor.handle.shared().slots;
+    spin_until(|| (0..workers).all(|slot| slots.get(slot).thread.load(SeqCst) == 1));
+    executor
 }
 
 #[test]
@@ -144,7 +148,7 @@ fn a_thread_that_may_wait_for_a_core_is_given_time() {
             (2, 1, 49, Thread::Runnable, 34),
             (1, 33, 17, Thread::Runnable, 6),
             // It is a poll that lasts: nothing else uses a millisecond.
-            (2, 1, 49, Thread::Computing, 3),
+            (2, 1, 49, Thread::Computing, 4),
             (2, 25, 25, Thread::Blocked, 2),
             (2, 25, 25, Thread::Unknown, 2),
             (2, 48, 2, Thread::Runnable, 2),

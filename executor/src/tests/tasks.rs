@@ -264,6 +264,13 @@ fn a_poll_is_reported_when_it_has_computed_for_long_enough() {
         let asked = USED.get().1;
         assert!((2..=12).contains(&asked), "asked {asked} times in 32 looks");
         assert!(reported_after(7, 1).is_some(), "it computes");
+        // A watchman that has had no core itself knows nothing of it yet.
+        let mut late = executor.handle.watchman();
+        for millis in [0, 12, 1] {
+            now += Duration::from_millis(millis);
+            let _ = late.look(now, |_| ());
+        }
+        assert_eq!(executor.handle.shared().counters.slow_polls.load(SeqCst), 1);
         ends.store(true, SeqCst);
         executor.block_on(task).expect("no panic");
     });
