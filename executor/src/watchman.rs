@@ -156,7 +156,9 @@ impl Watchman {
         let threshold = rescue.map_or(STUCK_AFTER, |rescue| rescue.threshold);
         let guests = shared.config.guest_slots();
         // Where tasks are known to hold their threads, that is why the others wait.
-        let patience = if shared.lane.is_busy() {
+        let mut live = shared.slots.live_from(0);
+        let is_held = shared.lane.is_busy() || live.any(|slot| self.slots[slot].marked);
+        let patience = if is_held {
             Duration::ZERO
         } else {
             self.crowd.wait()

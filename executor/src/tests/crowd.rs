@@ -99,6 +99,8 @@ enum Thread {
     Blocked,
     /// It runs or waits for a core, and a thread of the lane is within a poll.
     BesideHog,
+    /// The same, and another worker is stuck.
+    BesideStuck,
     /// Nothing.
     Unknown,
 }
@@ -152,8 +154,9 @@ fn a_thread_that_may_wait_for_a_core_is_given_time() {
             (2, 25, 25, Thread::Blocked, 2),
             (2, 25, 25, Thread::Unknown, 2),
             (2, 48, 2, Thread::Runnable, 2),
-            // Hogs are why the others wait.
+            // Hogs are why the others wait, and who is stuck already.
             (2, 25, 25, Thread::BesideHog, 2),
+            (2, 25, 25, Thread::BesideStuck, 2),
         ] {
             TOLD.set(Some((0, 0, 0)));
             BLOCKED.set(match thread {
@@ -170,16 +173,28 @@ fn a_thread_that_may_wait_for_a_core_is_given_time() {
                 let _ = watchman.look(now, |_| ());
             }
             let hog = (thread == Thread::BesideHog).then(|| shared.lane.begin(0, 0));
-            let mut held = Held::start(&executor, now);
             let rescues = &shared.counters.rescues;
+            let other = (thread == Thread::BesideStuck).then(|| {
+                let mut other = Held::start(&executor, now);
+                BLOCKED.set(Some(true));
+                while rescues.load(SeqCst) == 0 {
+                    let _ = other.look(&mut watchman);
+                }
+                BLOCKED.set(Some(false));
+                now = other.now;
+                other
+            });
+            let before = rescues.load(SeqCst);
+            let mut held = Held::start(&executor, now);
             // The first look finds out that the poll has begun.
             let after = (0..45).find(|millis| {
                 if thread == Thread::Computing {
                     TOLD.set(Some((ran * 3 + millis, waited * 3, 0)));
                 }
                 let _ = held.look(&mut watchman);
-                rescues.load(SeqCst) > 0
+                rescues.load(SeqCst) > before
             });
+            drop(other);
             assert_eq!(after, Some(expected), "{workers} {ran} {waited} {thread:?}");
             if hog.is_some() {
                 shared.lane.end(0);
