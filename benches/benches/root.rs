@@ -24,6 +24,9 @@ fn bench<R: Rt>(criterion: &mut Criterion) {
     harness::measure::<R>(criterion, "root_echo", 1000, || {
         root::echo(&rt, 1000).iter().sum()
     });
+    harness::measure::<R>(criterion, "root_client", 1000, || {
+        root::client(&rt, 1000).iter().sum()
+    });
 }
 
 fn main() {

@@ -91,6 +91,8 @@ pub(crate) struct Driven<'a, F> {
     pub(crate) root: Arc<Root>,
     /// The waker itself, made once.
     waker: Waker,
+    /// How often the future has been polled.
+    polls: u64,
 }
 
 impl<F: Future> Driven<'_, F> {
@@ -99,8 +101,14 @@ impl<F: Future> Driven<'_, F> {
         if !self.root.is_woken() || !self.root.woken.swap(false, Ordering::SeqCst) {
             return Poll::Pending;
         }
+        self.polls += 1;
         let mut cx = Context::from_waker(&self.waker);
         budget::with(|| self.future.as_mut().poll(&mut cx))
+    }
+
+    /// How often the future has been polled.
+    pub(crate) fn polls(&self) -> u64 {
+        self.polls
     }
 }
 
@@ -172,6 +180,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
     let mut driven = Driven {
         future: pin!(future),
         waker: Waker::from(Arc::clone(&root)),
+        polls: 0,
         root,
     };
     let output = match shared.config.flavor {

@@ -67,9 +67,11 @@ pub trait Park: Send + Sync + fmt::Debug + 'static {
     /// Says that the calling thread serves this slot no longer.
     fn retire(&self, _slot: usize) {}
 
-    /// Says that a guest's last dispatch woke tasks that others have to run, so that it should not be the one who waits for
-    /// events.
+    /// Says that a guest should not be the one who waits for events: its last dispatch woke tasks that others have to run, or would run as soon.
     fn passed_on(&self) {}
+
+    /// Says that a guest was awake for long or spawned tasks, so that it should not wait for other events than its root's.
+    fn no_company(&self) {}
 
     /// Called once, when the last thread has ended during shutdown.
     fn close(&self) {}

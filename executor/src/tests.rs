@@ -2,6 +2,7 @@
 //!
 //! The stress tests take the number of their rounds from the environment variable `RT_STRESS`.
 
+mod company;
 mod crowd;
 mod roots;
 mod shutdown;

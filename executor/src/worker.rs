@@ -117,6 +117,12 @@ pub(crate) struct Worker {
     batch: Cell<Option<Batch>>,
     /// How many tasks the driver's wakers sent to the injector (guests only).
     sent_away: Cell<usize>,
+    /// How many tasks of a dispatch a guest may keep, to run them itself.
+    may_keep: Cell<u8>,
+    /// How many of the last one it has kept.
+    kept: Cell<u8>,
+    /// Whether a guest has left tasks to the workers.
+    has_left: Cell<bool>,
     /// Whether the slot was given up inside `block_in_place`.
     retired: Cell<bool>,
     /// Turns before urgent tasks come first again.
@@ -264,6 +270,9 @@ impl Worker {
             has_stolen: Cell::new(false),
             batch: Cell::new(None),
             sent_away: Cell::new(0),
+            may_keep: Cell::new(0),
+            kept: Cell::new(0),
+            has_left: Cell::new(false),
             retired: Cell::new(false),
             not_urgent: Cell::new(0),
             yields: Yields::default(),
@@ -366,12 +375,19 @@ impl Worker {
         }
     }
 
-    /// A guest does not run this task. The workers take it from the deque, which costs both sides less than the injector; what is left goes there (`guest.rs`).
+    /// A guest does not run this task, unless it is one of the few that an event woke. The workers take it from the deque, which costs both sides less than the injector; what is left goes there (`guest.rs`).
     fn leave_to_workers(&self, task: Runnable) {
         if self.dispatching.get() {
-            self.sent_away.set(self.sent_away.get() + 1);
-            self.shared.injector().push(task);
+            let kept = self.kept.get();
+            if kept < self.may_keep.get() && guest::may_run(task.conduct()) {
+                self.kept.set(kept + 1);
+                self.deque.push(task);
+            } else {
+                self.sent_away.set(self.sent_away.get() + 1);
+                self.shared.injector().push(task);
+            }
         } else {
+            self.has_left.set(true);
             self.deque.push(task);
             self.notify();
         }
@@ -641,15 +657,33 @@ impl Worker {
         self.dispatching.set(true);
         self.shared.park.dispatch(self.slot);
         self.dispatching.set(false);
-        if self.sent_away.replace(0) > 0 {
-            self.shared.park.passed_on();
-            self.shared.injected();
+        if self.role == Role::Guest {
+            if self.sent_away.replace(0) > 0 {
+                self.shared.park.passed_on();
+                self.shared.injected();
+            }
+            return;
         }
         // N6.
         let (tasks, poll_nanos) = (self.deque.len() as u64, self.poll_nanos.get());
         if is_for_others(tasks, poll_nanos, || self.current_load()) {
             self.notify();
         }
+    }
+
+    /// How many tasks a guest may keep of each dispatch from now on.
+    pub(crate) fn set_may_keep(&self, tasks: u8) {
+        self.may_keep.set(tasks);
+    }
+
+    /// How many tasks of the last dispatch the guest has kept.
+    pub(crate) fn take_kept(&self) -> u8 {
+        self.kept.replace(0)
+    }
+
+    /// Whether a guest has left tasks to the workers since it was last asked.
+    pub(crate) fn take_left(&self) -> bool {
+        self.has_left.replace(false)
     }
 
     fn epoch(&self) -> u64 {

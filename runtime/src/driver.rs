@@ -7,13 +7,7 @@
 //! What is gathered lies in a *batch*, one a slot, from which wakers are taken one by one: when one of them blocks, the
 //! reactor thread takes the rest.
 //!
-//! # Who waits: a worker, or the guest
-//!
-//! The thread that waits should be the one that the event is for. For a server that is a worker, even if the future inside `block_on`
-//! accepts the connections; for a program whose `main` future talks to a socket itself it is the guest. So a guest
-//! waits only while it is *favoured*: when the last [`FAVOUR_AFTER`] dispatches of workers each woke the future inside
-//! `block_on` and nothing else. Then workers leave the duty to it. The first event that it must pass on to a worker ends that; so does its leaving,
-//! and the reactor thread when nobody has waited for a period.
+//! Who waits, a worker or the guest inside `block_on`: `driver/favour.rs`.
 //!
 //! # Waking in time
 //!
@@ -37,7 +31,7 @@ use crossbeam_utils::CachePadded;
 use executor::{Gathered, Park, Parker, Sleep, Unparked, WeakHandle};
 use parking_lot::Mutex;
 use reactor::{Events, Look, ReactorThread, Watch};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
@@ -46,6 +40,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use timer::ServeGuard;
+
+mod favour;
+
+use favour::Favour;
 
 /// A busy worker looks for I/O at most this often; a look is a system call.
 const LOOK_INTERVAL: Duration = Duration::from_micros(50);
@@ -56,17 +54,12 @@ const OVERDUE: Duration = Duration::from_micros(500);
 const OVERDUE_ASLEEP: Duration = Duration::from_micros(1500);
 /// Waits end sooner than asked for by no more than this. Twice what waking takes here as a rule.
 const LEAD_LIMIT: Duration = Duration::from_micros(100);
-/// How many dispatches in a row must be for the future inside `block_on` alone before its thread does the waiting. A guess: a
-/// handful, so that a server's accept loop is not mistaken for a client.
-const FAVOUR_AFTER: u32 = 8;
 /// How often a paused clock looks whether it may advance, while blocking work is under way. Only tests pause the clock.
 const PAUSED_LOOK: Duration = Duration::from_millis(1);
 /// Nobody sleeps inside the driver.
 const NOBODY: usize = usize::MAX;
 
 thread_local! {
-    /// The guest that this thread unparked last; to tell whom a dispatch was for.
-    static ROUSED_GUEST: Cell<usize> = const { Cell::new(NOBODY) };
     /// Tells the timers which shard this thread serves.
     static SERVING: RefCell<Option<ServeGuard>> = const { RefCell::new(None) };
 }
@@ -116,10 +109,8 @@ pub(crate) struct Driver {
     leads: Box<[CachePadded<AtomicU32>]>,
     /// The slot whose thread waits for I/O, or `NOBODY`.
     in_driver: CachePadded<AtomicUsize>,
-    /// The guest that is to wait for I/O, or `NOBODY`. A hint: a stale value costs a hand-over, or a wait of one period.
-    favoured: CachePadded<AtomicUsize>,
-    /// How many dispatches in a row woke one guest and nothing else.
-    streak: AtomicU32,
+    /// The guest that is to wait for I/O, if any.
+    favour: CachePadded<Favour>,
     /// Which slots are guests'.
     guests: Range<usize>,
     /// The executor whose threads sleep here; set once it is there.
@@ -157,8 +148,7 @@ impl Driver {
             batches: (0..slots).map(|_| batch()).collect(),
             leads: (0..slots).map(|_| CachePadded::default()).collect(),
             in_driver: CachePadded::new(AtomicUsize::new(NOBODY)),
-            favoured: CachePadded::new(AtomicUsize::new(NOBODY)),
-            streak: AtomicU32::new(0),
+            favour: CachePadded::new(Favour::new()),
             guests,
             executor: OnceLock::new(),
             guarantor: OnceLock::new(),
@@ -202,29 +192,7 @@ impl Driver {
 
     /// Whether the thread of `slot` should wait for I/O if nobody does.
     fn may_wait(&self, slot: usize) -> bool {
-        // Relaxed: a hint.
-        let favoured = self.favoured.load(Ordering::Relaxed);
-        favoured == slot || (favoured == NOBODY && !self.guests.contains(&slot))
-    }
-
-    fn favour(&self, guest: usize) {
-        // Relaxed: a hint.
-        if self.favoured.load(Ordering::Relaxed) != guest {
-            self.favoured.store(guest, Ordering::Relaxed);
-        }
-    }
-
-    /// Learns from a worker's dispatch for whom the events are.
-    fn learn(&self, woken: usize) {
-        let guest = ROUSED_GUEST.replace(NOBODY);
-        // Relaxed: hints.
-        if woken == 1 && guest != NOBODY {
-            if self.streak.fetch_add(1, Ordering::Relaxed) + 1 >= FAVOUR_AFTER {
-                self.favour(guest);
-            }
-        } else if woken > 0 && self.streak.load(Ordering::Relaxed) != 0 {
-            self.streak.store(0, Ordering::Relaxed);
-        }
+        self.favour.is_for(slot) || (self.favour.is_for_workers() && !self.guests.contains(&slot))
     }
 
     /// One turn of the reactor for `slot`; `None` if another thread has the duty.
@@ -444,9 +412,10 @@ impl Park for Driver {
             }
             batch.pop()
         };
+        let learning = (!self.guests.contains(&slot)).then(Favour::begin_dispatch);
         let mut woken = self.wake_batch(slot, first);
-        if !self.guests.contains(&slot) {
-            self.learn(woken);
+        if let Some(learning) = learning {
+            self.favour.end_dispatch(learning, woken);
         }
         if self.timer.next(slot).is_some() {
             // It wakes one by one, outside its lock: a waker that blocks holds nobody else up.
@@ -458,7 +427,7 @@ impl Park for Driver {
 
     fn unpark(&self, slot: usize) {
         if self.guests.contains(&slot) {
-            ROUSED_GUEST.set(slot);
+            Favour::note_roused(slot);
         }
         if self.parkers[slot].unpark() == Unparked::InterruptDriver {
             self.reactor.interrupt();
@@ -478,14 +447,16 @@ impl Park for Driver {
     }
 
     fn passed_on(&self) {
-        self.streak.store(0, Ordering::Relaxed);
-        self.favour(NOBODY);
+        self.favour.withdraw();
+    }
+
+    fn no_company(&self) {
+        self.favour.no_company();
     }
 
     fn retire(&self, slot: usize) {
-        // Relaxed: a hint.
-        if self.favoured.load(Ordering::Relaxed) == slot {
-            self.passed_on();
+        if self.favour.is_for(slot) {
+            self.favour.withdraw();
             let executor = self.executor.get().and_then(WeakHandle::upgrade);
             if let Some(executor) = executor {
                 executor.rouse_one();
@@ -650,7 +621,7 @@ impl Watch for Watchman {
 
     fn rouse_one(&self) {
         if let Some(driver) = self.driver.upgrade() {
-            driver.passed_on();
+            driver.favour.withdraw();
         }
         if let Some(executor) = self.executor.upgrade() {
             executor.rouse_one();

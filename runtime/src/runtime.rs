@@ -126,7 +126,7 @@ impl Runtime {
 
     /// Drives a future to completion on the calling thread, and returns its output.
     ///
-    /// While the future is pending, the thread runs tasks: on a multi-thread runtime only some that the future woke (see
+    /// While the future is pending, the thread runs tasks: on a multi-thread runtime only some that the future or its events woke (see
     /// [`Builder::guest`]), on a current-thread runtime all of them. Several threads may call this at the same time; on
     /// a current-thread runtime one of them runs the tasks.
     ///

@@ -1,15 +1,21 @@
-//! The thread inside `block_on` as a guest worker: it runs tasks that its root woke, but never
+//! The thread inside `block_on` as a guest worker: it runs tasks that its root or its events woke, but never
 //! so that root or tasks could get stuck behind each other.
 #![expect(
     clippy::async_yields_async,
     reason = "futures and handles are handed out of one runtime on purpose"
 )]
 
+use std::future::{Future, poll_fn};
+use std::io::{Read, Write};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc as threads;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use runtime::io::AsyncReadExt;
+use runtime::net::TcpStream;
 use runtime::runtime::{Builder, Runtime};
 use runtime::sync::{Notify, mpsc};
 use runtime::task::{JoinHandle, block_in_place, yield_now};
@@ -246,4 +252,94 @@ fn a_task_known_to_block_never_runs_on_the_guest() {
     for _ in 0..20 {
         runtime.block_on(wake_one_that_blocks_for_the_root(true));
     }
+}
+
+/// A thread that echoes what comes on one connection.
+fn echo_thread() -> (std::net::SocketAddr, thread::JoinHandle<()>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut byte = [0];
+        while let Ok(1) = stream.read(&mut byte) {
+            stream.write_all(&byte).unwrap();
+        }
+    };
+    (address, thread::spawn(serve))
+}
+
+/// Where the echo of a byte came.
+enum Came {
+    /// It was there already.
+    AtOnce,
+    /// With an event, which had this thread poll the task.
+    Later(thread::ThreadId),
+}
+
+/// A task that has a connection: it sends each byte that it is given, and answers with the echo.
+fn connection_task(
+    address: std::net::SocketAddr,
+) -> (mpsc::Sender<u8>, mpsc::Receiver<(u8, Came)>) {
+    let (to_task, mut at_task) = mpsc::channel::<u8>(1);
+    let (to_root, at_root) = mpsc::channel(1);
+    runtime::spawn(async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        while let Some(byte) = at_task.recv().await {
+            stream.write_all(&[byte]).await.unwrap();
+            let mut echo = pin!(stream.read_u8());
+            let answer = match poll_fn(|cx| Poll::Ready(echo.as_mut().poll(cx))).await {
+                Poll::Ready(echo) => (echo.unwrap(), Came::AtOnce),
+                Poll::Pending => (echo.await.unwrap(), Came::Later(thread::current().id())),
+            };
+            to_root
+                .send(answer)
+                .await
+                .unwrap_or_else(|_| panic!("the receiver waits"));
+        }
+    });
+    (to_task, at_root)
+}
+
+#[test]
+fn a_root_and_the_task_that_has_its_connection_come_to_share_a_thread() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    let home = thread::current().id();
+    let (address, echo) = echo_thread();
+    runtime.block_on(async {
+        let (to_task, mut at_root) = connection_task(address);
+        // Not at once, and where others want the cores not for long.
+        for byte in (0..=u8::MAX).cycle() {
+            to_task.send(byte).await.unwrap();
+            let (echo, came) = at_root.recv().await.unwrap();
+            assert_eq!(echo, byte);
+            if matches!(came, Came::Later(thread) if thread == home) {
+                break;
+            }
+        }
+    });
+    drop(runtime);
+    echo.join().unwrap();
+}
+
+#[test]
+fn a_server_whose_root_waits_is_served_by_workers() {
+    let _watchdog = Watchdog::new(LIMIT);
+    let runtime = multi_thread(2);
+    let home = thread::current().id();
+    let (address, echo) = echo_thread();
+    let (done, is_done) = runtime::sync::oneshot::channel();
+    runtime.spawn(async move {
+        let (to_task, mut at_task) = connection_task(address);
+        for byte in (0..=u8::MAX).cycle().take(5_000) {
+            to_task.send(byte).await.unwrap();
+            let (echo, came) = at_task.recv().await.unwrap();
+            assert_eq!(echo, byte);
+            assert!(!matches!(came, Came::Later(thread) if thread == home));
+        }
+        done.send(()).unwrap();
+    });
+    runtime.block_on(is_done).unwrap();
+    drop(runtime);
+    echo.join().unwrap();
 }

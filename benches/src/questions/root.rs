@@ -3,14 +3,23 @@
 //! - `root_round_trip`: the root future and a task send each other 2,000 messages.
 //! - `root_spawn`: the root future spawns an empty task and awaits it, 1,000 times.
 //! - `root_echo`: the client of a TCP echo is the root future, the server is a task. Median.
+//! - `root_client`: the root future asks a task that has a connection, as clients of databases and of HTTP do; the server is a thread
+//!   with plain system calls. Median, and the CPU time of the process for a request, the server's thread included.
 //!
 //! Read: lower is better. Where the thread inside `block_on` only sleeps and wakes, each round trip
 //! costs two hand-overs between threads, ten microseconds and more.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
 use super::{Goal, Question, metric, tcp, wake};
-use crate::Rt;
+use crate::client::MESSAGE;
+use crate::process;
+use crate::rt::Rt;
 use crate::stats::{all_micros, median, median_ns};
 
 /// The questions of this module.
@@ -40,6 +49,21 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
                 vec![median(&mut all_micros(echo(rt, trips)))]
             },
         ),
+        Question::shared(
+            "root_client",
+            [
+                metric("root_client", "µs p50", Goal::RatioAtMost(1.0)),
+                metric("root_client_cpu", "µs/request", Goal::RatioAtMost(1.0)),
+            ],
+            |rt, effort| {
+                let trips = effort.pick(10_000, 20);
+                let cpu = process::cpu_time();
+                let times = client(rt, trips);
+                let cpu = (process::cpu_time() - cpu).as_secs_f64();
+                let requests = (trips + warm_up(trips)) as f64;
+                vec![median(&mut all_micros(times)), cpu * 1e6 / requests]
+            },
+        ),
     ]
 }
 
@@ -63,4 +87,68 @@ pub fn spawn_and_await<R: Rt>(rt: &R, tasks: usize) -> Duration {
 /// TCP round trips of the root future with a task; returns the time of each one.
 pub fn echo<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
     rt.block_on(tcp::round_trips::<R>(trips))
+}
+
+/// How many round trips come before those that count.
+fn warm_up(trips: usize) -> usize {
+    trips / 10
+}
+
+/// Requests of the root future to a task that has a connection; returns the time of each one, after a tenth as warm-up.
+pub fn client<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
+    let (address, server) = echo_thread();
+    let times = rt.block_on(async {
+        let (ask, mut asked) = mpsc::channel(1);
+        let (answer, mut answered) = mpsc::channel(1);
+        let connection = R::spawn_io(async move {
+            let mut stream = R::connect(address).await;
+            let mut buffer = [0; 1024];
+            while let Some(request) = asked.recv().await {
+                R::write_all(&mut stream, &[request; MESSAGE.len()])
+                    .await
+                    .expect("the server reads");
+                let mut received = 0;
+                while received < MESSAGE.len() {
+                    let count = R::read(&mut stream, &mut buffer[received..])
+                        .await
+                        .expect("the server answers");
+                    assert_ne!(count, 0, "the server closed the connection");
+                    received += count;
+                }
+                answer.send(buffer[0]).await.expect("the root receives");
+            }
+        });
+        let mut times = Vec::with_capacity(trips);
+        for trip in 0..warm_up(trips) + trips {
+            let request = trip as u8;
+            let start = Instant::now();
+            ask.send(request).await.expect("the task receives");
+            assert_eq!(answered.recv().await, Some(request));
+            if trip >= warm_up(trips) {
+                times.push(start.elapsed());
+            }
+        }
+        drop(ask);
+        connection.await.expect("the task does not panic");
+        times
+    });
+    server.join().expect("the server does not panic");
+    times
+}
+
+/// A thread that echoes what comes on one connection.
+fn echo_thread() -> (SocketAddr, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let serve = move || {
+        let (mut stream, _) = listener.accept().expect("the client connects");
+        stream.set_nodelay(true).expect("the stream is open");
+        let mut buffer = [0; 1024];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            stream
+                .write_all(&buffer[..count])
+                .expect("the client reads");
+        }
+    };
+    (address, thread::spawn(serve))
 }
