@@ -9,7 +9,7 @@
 //! A task that has called `block_in_place` is not run by a guest again. Another may still block it, if it used to be short and now is not; then the root waits for it. `Config::guest` switches all of this off.
 //!
 //! **Company.** The guest may take the polling duty while it sleeps, if the events of late were for its root (the driver decides, by what the workers have seen). Many a root talks to its
-//! socket through a task: a client of a database or of HTTP has one for the connection. So of the tasks that an event or a timer of its own shard wakes the guest keeps two, and runs them after its root: to
+//! socket through a task: a client of a database or of HTTP has one for the connection. So of the tasks that an event or a timer of its own shard wakes the guest keeps two, and runs them before its root: to
 //! wake a worker, and be woken by it in turn, would take longer than they do (a request through such a task 0.77 of the time and half of the CPU time; a root and a task that talk over TCP 0.2 of the time).
 //! That holds while such tasks are quick and the root needs them. So once a guest with company was awake for 100 µs, or left tasks to the workers meanwhile, or was awake for its
 //! company eight times without its root, it passes the duty on. So does an event that wakes more than two tasks.
@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 /// How many tasks are moved to the injector in one turn: the root may be woken meanwhile.
 const MOVE: usize = scaled(256, 1);
 /// How many tasks that an event has woken a guest keeps: what one or two do, it has done before another thread is awake.
-const KEPT: u8 = 2;
+pub(crate) const KEPT: u8 = 2;
 /// A guest that has company is passed over once it was awake for so long: some times what it takes to wake another thread (10 to 50 µs).
 const LONG: Duration = Duration::from_micros(100);
 /// As many times may it be awake in a row for its company, and not for its root: a server's tasks are for the workers.
@@ -79,6 +79,13 @@ pub(crate) fn drive<F: Future>(
             }
         } else if !root.is_woken() && !worker.has_local() {
             park(shared, worker, &mut awake, driven.polls());
+            // What an event has woken comes before the root: it is known to be quick.
+            for _ in 0..KEPT {
+                match next_task(shared, worker) {
+                    Some(task) => drop(worker.run_task(task)),
+                    None => break,
+                }
+            }
         }
     }
 }
@@ -116,15 +123,13 @@ fn next_task(shared: &Shared, worker: &Worker) -> Option<Runnable> {
     next
 }
 
-/// What a guest has done since it last slept, and with whom.
+/// What a guest has done since it woke up.
 struct Awake {
-    /// When it woke up.
+    /// When that was.
     since: Instant,
-    /// Whether it kept tasks that an event had woken.
-    has_company: bool,
     /// How often the root had been polled when it last slept.
     polls: u64,
-    /// How many times in a row it was awake with company and without its root.
+    /// How many times in a row it was awake for its company and not for its root.
     without_root: u32,
 }
 
@@ -143,70 +148,56 @@ impl Awake {
     fn new(now: Instant) -> Awake {
         Awake {
             since: now,
-            has_company: false,
             polls: 0,
             without_root: 0,
         }
     }
 
-    /// The guest is about to sleep, its root has been polled so many times, and perhaps left tasks to the workers.
-    fn end(&mut self, now: Instant, polls: u64, has_left: bool) -> Say {
+    /// The guest is about to sleep. Its root has been polled so many times; perhaps it kept tasks that its events had woken, or left some to the workers.
+    fn end(&mut self, now: Instant, polls: u64, has_company: bool, has_left: bool) -> Say {
         if self.polls != polls {
             self.polls = polls;
             self.without_root = 0;
-        } else if self.has_company {
+        } else if has_company {
             self.without_root += 1;
         }
         let is_apart = has_left || now.duration_since(self.since) > LONG;
-        match (is_apart, self.has_company) {
-            (true, true) => Say::PassedOn,
-            (_, true) if self.is_rootless() => Say::PassedOn,
-            (true, false) => Say::NoCompany,
-            (false, _) => Say::Nothing,
+        if has_company && (is_apart || self.without_root >= ROOTLESS) {
+            self.without_root = 0;
+            Say::PassedOn
+        } else if is_apart {
+            Say::NoCompany
+        } else {
+            Say::Nothing
         }
-    }
-
-    /// Whether it was awake for its company alone, too often.
-    fn is_rootless(&self) -> bool {
-        self.without_root >= ROOTLESS
     }
 }
 
 fn park(shared: &Shared, worker: &Worker, awake: &mut Awake, polls: u64) {
     worker.publish_idle();
+    let slot = worker.slot();
     // The slot is empty, and only this thread pushes into it.
-    shared.slots.retire(worker.slot());
+    shared.slots.retire(slot);
     let asleep = now();
-    let say = awake.end(asleep, polls, worker.take_left());
-    worker.set_may_keep(if awake.is_rootless() { 0 } else { KEPT });
-    match say {
+    match awake.end(asleep, polls, worker.take_company(), worker.take_left()) {
         Say::Nothing => {}
-        Say::NoCompany => shared.park.no_company(),
-        Say::PassedOn => shared.park.passed_on(),
+        Say::NoCompany => shared.park.no_company(slot),
+        Say::PassedOn => shared.park.passed_on(slot),
     }
     worker.count_park(asleep);
-    let gathered = shared.park.park(worker.slot());
+    let gathered = shared.park.park(slot);
     awake.since = now();
     worker.count_unpark(awake.since);
-    shared.slots.enliven(worker.slot());
+    shared.slots.enliven(slot);
     shared.park.activated();
     if gathered == Gathered::Something {
         worker.dispatch();
     }
-    awake.has_company = worker.take_kept() > 0;
 }
 
 #[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
 mod tests {
     use super::*;
-
-    /// A guest that has just woken up, with company or without.
-    fn awake(has_company: bool) -> Awake {
-        Awake {
-            has_company,
-            ..Awake::new(now())
-        }
-    }
 
     #[test]
     fn a_guest_with_company_passes_events_on_once_it_was_slow_or_left_tasks() {
@@ -218,28 +209,30 @@ mod tests {
             (0, true, false, Say::NoCompany),
             (0, true, true, Say::PassedOn),
         ] {
-            let mut awake = awake(has_company);
+            let mut awake = Awake::new(now());
             let asleep = awake.since + Duration::from_micros(micros);
-            assert_eq!(awake.end(asleep, 1, has_left), expected);
+            assert_eq!(awake.end(asleep, 1, has_company, has_left), expected);
         }
     }
 
     #[test]
-    fn company_without_the_root_ends_until_the_root_is_polled() {
-        let mut awake = awake(true);
+    fn a_guest_passes_on_what_is_for_its_company_alone() {
+        let mut awake = Awake::new(now());
         let asleep = awake.since;
-        assert_eq!(awake.end(asleep, 1, false), Say::Nothing);
-        for _ in 1..ROOTLESS {
-            assert_eq!(awake.end(asleep, 1, false), Say::Nothing);
+        let mut end = |polls, has_company| awake.end(asleep, polls, has_company, false);
+        for _ in 0..1000 {
+            // Its root has the last word.
+            for _ in 1..ROOTLESS {
+                assert_eq!(end(1, true), Say::Nothing);
+            }
+            assert_eq!(end(2, true), Say::Nothing);
+            for _ in 1..ROOTLESS {
+                assert_eq!(end(2, true), Say::Nothing);
+                // Woken for its timers, say.
+                assert_eq!(end(2, false), Say::Nothing);
+            }
+            assert_eq!(end(2, true), Say::PassedOn);
+            assert_eq!(end(1, false), Say::Nothing);
         }
-        assert!(!awake.is_rootless());
-        assert_eq!(awake.end(asleep, 1, false), Say::PassedOn);
-        assert!(awake.is_rootless());
-        // It keeps none now, and is woken for its timers, say.
-        awake.has_company = false;
-        assert_eq!(awake.end(asleep, 1, false), Say::Nothing);
-        assert!(awake.is_rootless());
-        assert_eq!(awake.end(asleep, 2, false), Say::Nothing);
-        assert!(!awake.is_rootless());
     }
 }

@@ -68,10 +68,15 @@ pub trait Park: Send + Sync + fmt::Debug + 'static {
     fn retire(&self, _slot: usize) {}
 
     /// Says that a guest should not be the one who waits for events: its last dispatch woke tasks that others have to run, or would run as soon.
-    fn passed_on(&self) {}
+    fn passed_on(&self, _slot: usize) {}
 
     /// Says that a guest was awake for long or spawned tasks, so that it should not wait for other events than its root's.
-    fn no_company(&self) {}
+    fn no_company(&self, _slot: usize) {}
+
+    /// Whether the guest of `slot` is to run some of what its dispatches wake: it waits for events on behalf of tasks that its root needs.
+    fn keeps_company(&self, _slot: usize) -> bool {
+        false
+    }
 
     /// Called once, when the last thread has ended during shutdown.
     fn close(&self) {}

@@ -117,10 +117,10 @@ pub(crate) struct Worker {
     batch: Cell<Option<Batch>>,
     /// How many tasks the driver's wakers sent to the injector (guests only).
     sent_away: Cell<usize>,
-    /// How many tasks of a dispatch a guest may keep, to run them itself.
-    may_keep: Cell<u8>,
-    /// How many of the last one it has kept.
-    kept: Cell<u8>,
+    /// How many tasks more of this dispatch a guest may keep, to run them itself.
+    places: Cell<u8>,
+    /// Whether a guest has kept any.
+    has_company: Cell<bool>,
     /// Whether a guest has left tasks to the workers.
     has_left: Cell<bool>,
     /// Whether the slot was given up inside `block_in_place`.
@@ -270,8 +270,8 @@ impl Worker {
             has_stolen: Cell::new(false),
             batch: Cell::new(None),
             sent_away: Cell::new(0),
-            may_keep: Cell::new(0),
-            kept: Cell::new(0),
+            places: Cell::new(0),
+            has_company: Cell::new(false),
             has_left: Cell::new(false),
             retired: Cell::new(false),
             not_urgent: Cell::new(0),
@@ -378,9 +378,10 @@ impl Worker {
     /// A guest does not run this task, unless it is one of the few that an event woke. The workers take it from the deque, which costs both sides less than the injector; what is left goes there (`guest.rs`).
     fn leave_to_workers(&self, task: Runnable) {
         if self.dispatching.get() {
-            let kept = self.kept.get();
-            if kept < self.may_keep.get() && guest::may_run(task.conduct()) {
-                self.kept.set(kept + 1);
+            let places = self.places.get();
+            if places > 0 && guest::may_run(task.conduct()) {
+                self.places.set(places - 1);
+                self.has_company.set(true);
                 self.deque.push(task);
             } else {
                 self.sent_away.set(self.sent_away.get() + 1);
@@ -654,16 +655,12 @@ impl Worker {
         self.stop_searching();
         self.advance_epoch();
         self.shared.idle.note_gathered();
+        if self.role == Role::Guest {
+            return self.dispatch_as_guest();
+        }
         self.dispatching.set(true);
         self.shared.park.dispatch(self.slot);
         self.dispatching.set(false);
-        if self.role == Role::Guest {
-            if self.sent_away.replace(0) > 0 {
-                self.shared.park.passed_on();
-                self.shared.injected();
-            }
-            return;
-        }
         // N6.
         let (tasks, poll_nanos) = (self.deque.len() as u64, self.poll_nanos.get());
         if is_for_others(tasks, poll_nanos, || self.current_load()) {
@@ -671,14 +668,27 @@ impl Worker {
         }
     }
 
-    /// How many tasks a guest may keep of each dispatch from now on.
-    pub(crate) fn set_may_keep(&self, tasks: u8) {
-        self.may_keep.set(tasks);
+    /// As `dispatch`: a guest keeps a few tasks, and the workers get the others.
+    fn dispatch_as_guest(&self) {
+        let park = &self.shared.park;
+        let places = if park.keeps_company(self.slot) {
+            guest::KEPT
+        } else {
+            0
+        };
+        self.places.set(places);
+        self.dispatching.set(true);
+        park.dispatch(self.slot);
+        self.dispatching.set(false);
+        if self.sent_away.replace(0) > 0 {
+            park.passed_on(self.slot);
+            self.shared.injected();
+        }
     }
 
-    /// How many tasks of the last dispatch the guest has kept.
-    pub(crate) fn take_kept(&self) -> u8 {
-        self.kept.replace(0)
+    /// Whether a guest has kept tasks that were woken by its dispatches since it was last asked.
+    pub(crate) fn take_company(&self) -> bool {
+        self.has_company.replace(false)
     }
 
     /// Whether a guest has left tasks to the workers since it was last asked.

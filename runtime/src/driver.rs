@@ -192,7 +192,46 @@ impl Driver {
 
     /// Whether the thread of `slot` should wait for I/O if nobody does.
     fn may_wait(&self, slot: usize) -> bool {
-        self.favour.is_for(slot) || (self.favour.is_for_workers() && !self.guests.contains(&slot))
+        match self.favour.guest() {
+            Some(guest) => guest == slot,
+            None => !self.guests.contains(&slot),
+        }
+    }
+
+    /// Has a worker take over the duty if there is one that sleeps: no guest is favoured any more.
+    fn rouse_worker(&self) {
+        if let Some(executor) = self.executor.get().and_then(WeakHandle::upgrade) {
+            executor.rouse_one();
+        }
+    }
+
+    /// Has the favoured guest take the duty, which it may have found taken, if it sleeps without it.
+    fn rouse_favoured(&self) {
+        if let Some(guest) = self.favour.guest()
+            && !self.reactor.is_held()
+            && self.parkers[guest].is_asleep()
+        {
+            self.rouse(guest);
+        }
+    }
+
+    /// A worker that wanted to wait for I/O while a guest looked has found the duty taken, and sleeps without it. (While a worker looks, too; but that one waits itself, or looks again.)
+    fn after_look(&self, slot: usize) {
+        if self.guests.contains(&slot)
+            && !self.may_wait(slot)
+            && let Some(executor) = self.executor.get().and_then(WeakHandle::upgrade)
+            && executor.has_parked()
+            && !self.reactor.is_held()
+        {
+            executor.rouse_one();
+        }
+    }
+
+    /// Ends the sleep of `slot`.
+    fn rouse(&self, slot: usize) {
+        if self.parkers[slot].unpark() == Unparked::InterruptDriver {
+            self.reactor.interrupt();
+        }
     }
 
     /// One turn of the reactor for `slot`; `None` if another thread has the duty.
@@ -224,6 +263,7 @@ impl Driver {
         let turn = if self.may_wait(slot) {
             self.turn(slot, timeout)
         } else {
+            self.rouse_favoured();
             None
         };
         turn.unwrap_or_else(|| {
@@ -391,14 +431,15 @@ impl Park for Driver {
             }
             batch.last_look = now;
         }
-        let events = match self.reactor.try_hold() {
-            Some(mut duty) => {
-                let mut batch = self.batches[slot].lock();
-                duty.wait(&mut batch.events, Some(Duration::ZERO))
-                    .unwrap_or(0)
-            }
-            None => 0,
-        };
+        let mut events = 0;
+        if let Some(mut duty) = self.reactor.try_hold() {
+            let mut batch = self.batches[slot].lock();
+            events = duty
+                .wait(&mut batch.events, Some(Duration::ZERO))
+                .unwrap_or(0);
+            drop((batch, duty));
+            self.after_look(slot);
+        }
         gathered(events > 0 || self.timer.is_due(slot, self.timer.clock().now()))
     }
 
@@ -412,10 +453,14 @@ impl Park for Driver {
             }
             batch.pop()
         };
-        let learning = (!self.guests.contains(&slot)).then(Favour::begin_dispatch);
+        let learning = self.favour.begin_dispatch();
         let mut woken = self.wake_batch(slot, first);
-        if let Some(learning) = learning {
-            self.favour.end_dispatch(learning, woken);
+        if self.guests.contains(&slot) {
+            if self.favour.end_dispatch_of_guest(learning, slot) {
+                self.rouse_worker();
+            }
+        } else if let Some(guest) = self.favour.end_dispatch(learning, woken) {
+            self.rouse(guest);
         }
         if self.timer.next(slot).is_some() {
             // It wakes one by one, outside its lock: a waker that blocks holds nobody else up.
@@ -427,11 +472,9 @@ impl Park for Driver {
 
     fn unpark(&self, slot: usize) {
         if self.guests.contains(&slot) {
-            Favour::note_roused(slot);
+            self.favour.note_roused(slot);
         }
-        if self.parkers[slot].unpark() == Unparked::InterruptDriver {
-            self.reactor.interrupt();
-        }
+        self.rouse(slot);
     }
 
     fn in_driver(&self) -> usize {
@@ -446,21 +489,23 @@ impl Park for Driver {
         }
     }
 
-    fn passed_on(&self) {
-        self.favour.withdraw();
+    fn passed_on(&self, slot: usize) {
+        if self.favour.passed_on(slot) {
+            self.rouse_worker();
+        }
     }
 
-    fn no_company(&self) {
-        self.favour.no_company();
+    fn no_company(&self, slot: usize) {
+        self.favour.no_company(slot);
+    }
+
+    fn keeps_company(&self, slot: usize) -> bool {
+        self.favour.guest() == Some(slot)
     }
 
     fn retire(&self, slot: usize) {
-        if self.favour.is_for(slot) {
-            self.favour.withdraw();
-            let executor = self.executor.get().and_then(WeakHandle::upgrade);
-            if let Some(executor) = executor {
-                executor.rouse_one();
-            }
+        if self.guests.contains(&slot) && self.favour.leave(slot) {
+            self.rouse_worker();
         }
         let _ = SERVING.try_with(|serving| serving.take());
         // Ordering: SeqCst closes the race with `earlier`: leave the live slots, load `next` here, against store `next`, look
