@@ -54,7 +54,7 @@ pub(crate) fn drive<F: Future>(
     let worker = seated.worker();
     let mut awake = Awake::new(now());
     let mut tick: u32 = 0;
-    let mut look_in = worker.look_interval();
+    let mut look_in = first_look(worker);
     loop {
         worker.publish(Place::ROOT);
         if let Poll::Ready(output) = driven.poll_if_woken() {
@@ -79,6 +79,7 @@ pub(crate) fn drive<F: Future>(
             }
         } else if !root.is_woken() && !worker.has_local() {
             park(shared, worker, &mut awake, driven.polls());
+            look_in = first_look(worker);
             // What an event has woken comes before the root: it is known to be quick.
             for _ in 0..KEPT {
                 match next_task(shared, worker) {
@@ -88,6 +89,11 @@ pub(crate) fn drive<F: Future>(
             }
         }
     }
+}
+
+/// Turns until the first look at the driver after a sleep: not in the very first, since many a root is done in it.
+fn first_look(worker: &Worker) -> u32 {
+    worker.look_interval().max(2)
 }
 
 /// Whether a guest may run a task that has this conduct.
