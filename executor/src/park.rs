@@ -211,7 +211,9 @@ impl Parker {
             };
         match before {
             FUTEX => {
-                if let Some(thread) = &*self.thread.lock() {
+                // Outside of the lock: the thread that wakes up may adopt this parker again while the system call lasts.
+                let thread = self.thread.lock().clone();
+                if let Some(thread) = thread {
                     thread.unpark();
                 }
                 Unparked::Done
