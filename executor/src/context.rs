@@ -36,6 +36,8 @@ thread_local! {
     static LANE_POLL: Cell<Option<LanePoll>> = const { Cell::new(None) };
     /// How many tasks this thread will have injected before one gets a time stamp.
     static STAMP_IN: Cell<u32> = const { Cell::new(SAMPLE_INTERVAL) };
+    /// The system's identity of this thread, in the process of this number: a fork changes both.
+    static ID: Cell<Option<(u32, u64)>> = const { Cell::new(None) };
     /// The wake-ups that this thread collects, see [`batch`].
     static BATCH: Cell<Option<Batch>> = const { Cell::new(None) };
 }
@@ -92,6 +94,18 @@ pub(crate) fn with_handle<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
     match called {
         Ok(Some(result)) => result,
         _ => f.take().expect("not called yet")(None),
+    }
+}
+
+/// The identity of this thread, which belongs to the process of this number. Asks only once: it is a system call, and threads come into `block_on` again and again.
+pub(crate) fn thread_id(process: u32, ask: fn() -> u64) -> u64 {
+    match ID.get() {
+        Some((before, id)) if before == process => id,
+        _ => {
+            let id = ask();
+            ID.set(Some((process, id)));
+            id
+        }
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn drive<F: Future>(
     let root = Arc::clone(&driven.root);
     let seated = Seated::take(shared, Role::Guest, &root)?;
     let worker = seated.worker();
-    let mut awake = Awake::new(now());
+    let mut awake = Awake::new(worker.active_since());
     let mut tick: u32 = 0;
     let mut look_in = first_look(worker);
     loop {

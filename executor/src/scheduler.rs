@@ -89,7 +89,7 @@ pub(crate) struct Shared {
     /// Threads inside `block_on` of a current-thread runtime that wait for its slot.
     pub(crate) seekers: Mutex<Vec<Arc<Root>>>,
     /// The process that the threads belong to: a forked child has none of them.
-    process: u32,
+    pub(crate) process: u32,
     /// Set at step 1 of the shutdown.
     closing: AtomicBool,
 }

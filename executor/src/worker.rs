@@ -243,10 +243,11 @@ impl Worker {
         shared.park.adopt(slot);
         shared.slots.enliven(slot);
         shared.park.activated();
-        let id = shared.config.probe.map_or(0, |probe| (probe.id)());
+        let config = &shared.config;
+        let id = (config.probe).map_or(0, |probe| context::thread_id(shared.process, probe.id));
         // Relaxed: for reports only.
         own.thread.store(id, Ordering::Relaxed);
-        let config = &shared.config;
+        let now = now();
         // Relaxed: written by the thread that serves the slot.
         let epoch = own.epoch.load(Ordering::Relaxed);
         // The first sample half-way, so that it does not fall together with the rest while intervals are equal.
@@ -279,16 +280,16 @@ impl Worker {
             chore_in: Cell::new(chores.span),
             chores: Cell::new(chores),
             stamp_next: Cell::new(false),
-            load: Cell::new(Measured::new(now())),
-            active_since: Cell::new(now()),
+            load: Cell::new(Measured::new(now)),
+            active_since: Cell::new(now),
             // Any odd number that differs between slots.
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
             window: Cell::new(None),
             window_in: Cell::new(1),
             poll_nanos: Cell::new(u64::MAX),
-            looked_at: Cell::new(now()),
+            looked_at: Cell::new(now),
             looked: Cell::new(epoch),
-            lifo_notified: Cell::new(now()),
+            lifo_notified: Cell::new(now),
             recent_nanos: Cell::new(u64::MAX),
             long_polls: Cell::new(false),
         })
@@ -694,6 +695,11 @@ impl Worker {
     /// Whether a guest has left tasks to the workers since it was last asked.
     pub(crate) fn take_left(&self) -> bool {
         self.has_left.replace(false)
+    }
+
+    /// Since when the thread has been awake.
+    pub(crate) fn active_since(&self) -> Instant {
+        self.active_since.get()
     }
 
     fn epoch(&self) -> u64 {
