@@ -8,9 +8,10 @@
 //! that its root (or a task running on it) woke, or an event that it has seen itself (below), *and* that have been polled before.
 //! A task that has called `block_in_place` is not run by a guest again. Another may still block it, if it used to be short and now is not; then the root waits for it. `Config::guest` switches all of this off.
 //!
-//! **Company.** The guest may take the polling duty while it sleeps, if the events of late were for its root (the driver decides, by what the workers have seen). Many a root talks to its
-//! socket through a task: a client of a database or of HTTP has one for the connection. So of the tasks that an event or a timer of its own shard wakes the guest keeps two, and runs them before its root: to
+//! **Company.** A guest that is *favoured* takes the polling duty while it sleeps: the events of late were for its root (the driver decides, by what the workers have seen). Many a root talks to its
+//! socket through a task: a client of a database or of HTTP has one for the connection. So of the tasks that an event, or a timer of its own shard, wakes a favoured guest keeps two, and runs them before its root: to
 //! wake a worker, and be woken by it in turn, would take longer than they do (a request through such a task 0.77 of the time and half of the CPU time; a root and a task that talk over TCP 0.2 of the time).
+//! They lie in its deque as what its root wakes lies in its LIFO slot: nobody is notified, it looks there before it sleeps, and it empties both when it leaves.
 //! That holds while such tasks are quick and the root needs them. So once a guest with company was awake for 100 µs, or left tasks to the workers meanwhile, or was awake for its
 //! company eight times without its root, it passes the duty on. So does an event that wakes more than two tasks.
 //!
@@ -20,7 +21,7 @@
 //! root computes for long, or a task that it woke, the watchman moves them (`rescue.md`, R1).
 //!
 //! The guest is never on the list of sleepers: nobody wakes it for work, only its root does. Parked, its slot is not live.
-//! It serves its own timer shard. What it keeps lies in its deque, as what its root wakes lies in its LIFO slot: nobody is notified, it looks there before it sleeps, and it empties both when it leaves. Scenarios: `root_wake_vs_guest_parks`, `guest_runs_task_vs_worker`, `root_spawns_vs_last_park`, `root_leaves_slot_vs_shutdown`.
+//! It serves its own timer shard. Scenarios: `root_wake_vs_guest_parks`, `guest_runs_task_vs_worker`, `root_spawns_vs_last_park`, `root_leaves_slot_vs_shutdown`.
 //!
 //! If no slot is free (more than eight threads are inside `block_on`), the thread just sleeps between polls of its root.
 

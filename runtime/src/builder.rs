@@ -252,7 +252,7 @@ impl Builder {
     ///
     /// A message from the future inside `block_on` to a task and back then costs a fifth of a microsecond instead of some
     /// ten, and a request through a task that has the connection half of the CPU time. The thread runs only tasks that its future woke, or an event
-    /// that this thread has waited for (where events make that future go on), and that have been polled before. If such a task blocks all the same,
+    /// that this thread has waited for or a timer of its own (where events make that future go on), and that have been polled before. If such a task blocks all the same,
     /// that future waits for it; if it blocks on what that future would do next, for ever. Where this matters, switch the guest off.
     /// (A task that has called `block_in_place` is left to the workers from then on.)
     pub fn guest(&mut self, guest: bool) -> &mut Self {

@@ -1,7 +1,7 @@
 //! Parks of one slot, without an executor, by a clock that the test may move.
 
 use std::sync::mpsc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake};
 use std::thread;
 
 use timer::{Clock, Entry, Pausable};
@@ -28,13 +28,82 @@ fn set_lead(driver: &Driver, lead: Duration) {
 
 /// Parks on a thread of its own, which sends what came of it.
 fn park(driver: &Arc<Driver>) -> mpsc::Receiver<Gathered> {
+    park_in(driver, 0)
+}
+
+/// The same in this slot.
+fn park_in(driver: &Arc<Driver>, slot: usize) -> mpsc::Receiver<Gathered> {
     let (sender, receiver) = mpsc::channel();
     let driver = Arc::clone(driver);
     thread::spawn(move || {
-        driver.adopt(0);
-        sender.send(driver.park(0))
+        driver.adopt(slot);
+        sender.send(driver.park(slot))
     });
     receiver
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        thread::yield_now();
+    }
+}
+
+/// Says that a guest was woken, and nothing else.
+struct WakesGuest(Arc<Driver>);
+
+impl Wake for WakesGuest {
+    fn wake(self: Arc<Self>) {
+        self.0.favour.note_roused(GUEST);
+    }
+}
+
+/// The slot of a guest.
+const GUEST: usize = 1;
+
+/// A driver with a worker in slot 0 and a guest, which it has come to favour.
+fn driver_with_favoured_guest() -> Arc<Driver> {
+    let reactor = reactor::Handle::new(|_| Poll::Ready(())).expect("there are descriptors left");
+    let timer = timer::Handle::new(2, Clock::new(Pausable::No), |_| Poll::Ready(()));
+    let driver = Driver::new(reactor, timer, 2, GUEST..GUEST + 1);
+    while driver.favour.guest().is_none() {
+        assert!(!driver.parkers[GUEST].finish(), "no token before");
+        let waker = Waker::from(Arc::new(WakesGuest(Arc::clone(&driver))));
+        driver.batches[0].lock().wakers.push_back(waker);
+        assert_eq!(driver.dispatch(0), 1);
+    }
+    driver
+}
+
+#[test]
+fn a_guest_that_is_newly_favoured_is_unparked_so_that_it_takes_the_duty() {
+    let driver = driver_with_favoured_guest();
+    assert!(driver.parkers[GUEST].finish(), "a token");
+    let guest = park_in(&driver, GUEST);
+    wait_until(|| driver.reactor.is_held());
+    driver.unpark(GUEST);
+    let gathered = guest.recv_timeout(10_000 * MS).expect("it was unparked");
+    assert_eq!(gathered, Gathered::Nothing);
+}
+
+#[test]
+fn a_worker_that_parks_rouses_a_favoured_guest_that_sleeps_without_the_duty() {
+    let driver = driver_with_favoured_guest();
+    assert!(driver.parkers[GUEST].finish(), "a token");
+    let duty = driver.reactor.try_hold().expect("nobody has it");
+    let guest = park_in(&driver, GUEST);
+    wait_until(|| driver.parkers[GUEST].is_asleep());
+    drop(duty);
+    let worker = park_in(&driver, 0);
+    let gathered = guest.recv_timeout(10_000 * MS).expect("it was roused");
+    assert_eq!(gathered, Gathered::Nothing);
+    wait_until(|| driver.parkers[0].is_asleep());
+    assert!(
+        !driver.reactor.is_held(),
+        "the worker leaves it to the guest"
+    );
+    driver.unpark(0);
+    let gathered = worker.recv_timeout(10_000 * MS).expect("it was unparked");
+    assert_eq!(gathered, Gathered::Nothing);
 }
 
 /// The unpark comes when the first wait's time is up, and the deadline is not there yet.
