@@ -27,6 +27,10 @@ fn bench<R: Rt>(criterion: &mut Criterion) {
     harness::measure::<R>(criterion, "root_client", 1000, || {
         root::client(&rt, 1000).iter().sum()
     });
+    let requests = root::THREADS * 250;
+    harness::measure::<R>(criterion, "root_threads", requests, || {
+        root::threads(&rt, 250)
+    });
 }
 
 fn main() {

@@ -5,6 +5,8 @@
 //! - `root_echo`: the client of a TCP echo is the root future, the server is a task. Median.
 //! - `root_client`: the root future asks a task that has a connection, as clients of databases and of HTTP do; the server is a thread
 //!   with plain system calls. Median, and the CPU time of the process for a request, the server's thread included.
+//! - `root_threads`: four threads each ask a server over a connection of their own, with a `block_on` for each request, as synchronous
+//!   clients do. Wall time for a request.
 //!
 //! Read: lower is better. Where the thread inside `block_on` only sleeps and wakes, each round trip
 //! costs two hand-overs between threads, ten microseconds and more.
@@ -64,8 +66,20 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
                 vec![median(&mut all_micros(times)), cpu * 1e6 / requests]
             },
         ),
+        Question::shared(
+            "root_threads",
+            [metric("root_threads", "µs/request", Goal::Watched)],
+            |rt, effort| {
+                let requests = effort.pick(5000, 20);
+                let repeat = || median_ns(effort.pick(5, 1), || threads(rt, requests));
+                vec![repeat() / (THREADS * requests) as f64 / 1000.0]
+            },
+        ),
     ]
 }
+
+/// How many threads ask at once.
+pub const THREADS: usize = 4;
 
 /// Messages between the root future and a task.
 pub fn round_trip<R: Rt>(rt: &R, trips: usize) -> Duration {
@@ -104,17 +118,7 @@ pub fn client<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
             let mut stream = R::connect(address).await;
             let mut buffer = [0; 1024];
             while let Some(request) = asked.recv().await {
-                R::write_all(&mut stream, &[request; MESSAGE.len()])
-                    .await
-                    .expect("the server reads");
-                let mut received = 0;
-                while received < MESSAGE.len() {
-                    let count = R::read(&mut stream, &mut buffer[received..])
-                        .await
-                        .expect("the server answers");
-                    assert_ne!(count, 0, "the server closed the connection");
-                    received += count;
-                }
+                ask_server::<R>(&mut stream, request, &mut buffer).await;
                 answer.send(buffer[0]).await.expect("the root receives");
             }
         });
@@ -134,6 +138,50 @@ pub fn client<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
     });
     server.join().expect("the server does not panic");
     times
+}
+
+/// Sends a request and receives the answer.
+async fn ask_server<R: Rt>(stream: &mut R::Stream, request: u8, buffer: &mut [u8]) {
+    R::write_all(stream, &[request; MESSAGE.len()])
+        .await
+        .expect("the server reads");
+    let mut received = 0;
+    while received < MESSAGE.len() {
+        let count = R::read(stream, &mut buffer[received..])
+            .await
+            .expect("the server answers");
+        assert_ne!(count, 0, "the server closed the connection");
+        received += count;
+    }
+}
+
+/// Requests of several threads, each with a `block_on`; so many from each.
+pub fn threads<R: Rt>(rt: &R, requests: usize) -> Duration {
+    let mut ready = Vec::new();
+    for _ in 0..THREADS {
+        let (address, server) = echo_thread();
+        ready.push((rt.block_on(R::connect(address)), server));
+    }
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for (stream, _) in &mut ready {
+            scope.spawn(|| {
+                let mut buffer = [0; 1024];
+                for request in 0..requests {
+                    let request = request as u8;
+                    rt.block_on(ask_server::<R>(stream, request, &mut buffer));
+                    assert_eq!(buffer[0], request);
+                }
+            });
+        }
+    });
+    let time = start.elapsed();
+    for (stream, server) in ready {
+        // Where the stream belongs to a runtime's thread, it is dropped there.
+        rt.block_on(async { drop(stream) });
+        server.join().expect("the server does not panic");
+    }
+    time
 }
 
 /// A thread that echoes what comes on one connection.
