@@ -89,6 +89,7 @@ mod join;
 mod local;
 mod origin;
 mod owned;
+mod pool;
 mod raw;
 mod runnable;
 mod slot;

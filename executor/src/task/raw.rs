@@ -14,6 +14,7 @@ use super::estimate::Estimate;
 use super::home::Home;
 use super::id::EnterId;
 use super::origin::Origin;
+use super::pool;
 use super::runnable::{Polled, Runnable};
 use super::stage::{Outcome, Stage};
 use super::state::{End, JoinWaker, Joiner, Leftover, Released, Start, State, Wakeup};
@@ -112,19 +113,16 @@ impl RawTask {
         };
         // Written in place: a cell that is built on the stack is copied into the allocation, future and all, and the copy
         // waits for the stores that it has just seen.
-        let mut cell = Box::<Cell<F, H>>::new_uninit();
-        let place = cell.as_mut_ptr();
-        // SAFETY: the cell begins with its header, and the allocation is ours.
+        let cell = pool::allocate::<Cell<F, H>>();
+        let place = cell.as_ptr();
+        // SAFETY: the cell begins with its header, and the memory is ours.
         unsafe { place.cast::<Header>().write(header) };
         let stage = place
             .wrapping_byte_add(mem::offset_of!(Cell<F, H>, stage))
             .cast::<UnsafeCell<Stage<F>>>();
-        // SAFETY: the pointer is to the stage of the cell, and the allocation is ours.
+        // SAFETY: the pointer is to the stage of the cell, and the memory is ours.
         unsafe { stage.write(UnsafeCell::new(Stage::new(future))) };
-        // SAFETY: header and stage have been written; `home` has no size.
-        let cell = unsafe { cell.assume_init() };
-        // The pointer is to the whole cell and stays so when its type is forgotten.
-        let cell = NonNull::from(Box::leak(cell));
+        // Header and stage have been written; `home` has no size. The pointer is to the whole cell and stays so when its type is forgotten.
         RawTask(cell.cast())
     }
 
@@ -615,12 +613,17 @@ unsafe fn drop_output<F: Future, H: Home>(task: RawTask) {
 /// `Vtable::free`
 #[inline]
 unsafe fn free<F: Future, H: Home>(task: RawTask) {
-    let cell: *mut Cell<F, H> = task.as_ptr().cast();
-    // SAFETY: the cell came from a box of this type (T6), and nobody else has a reference.
-    let cell = unsafe { Box::from_raw(cell) };
-    debug_assert!(cell.stage.with(|stage| {
-        // SAFETY: the cell is ours alone.
-        unsafe { Stage::is_taken(stage) }
-    }));
-    drop(cell);
+    let cell: NonNull<Cell<F, H>> = task.0.cast();
+    debug_assert!({
+        // SAFETY: the cell has this type (T6), and nobody else has a reference.
+        let cell = unsafe { cell.as_ref() };
+        cell.stage.with(|stage| {
+            // SAFETY: the cell is ours alone.
+            unsafe { Stage::is_taken(stage) }
+        })
+    });
+    // SAFETY: the cell has this type (T6), and nobody else has a reference.
+    unsafe { cell.drop_in_place() };
+    // SAFETY: `allocate` has made it for this type, and it has been dropped.
+    unsafe { pool::free(cell) };
 }
