@@ -10,10 +10,10 @@
 //!
 //! **Company.** A guest that is *favoured* takes the polling duty while it sleeps: the events of late were for its root (the driver decides, by what the workers have seen). Many a root talks to its
 //! socket through a task: a client of a database or of HTTP has one for the connection. So of the tasks that an event, or a timer of its own shard, wakes a favoured guest keeps two, and runs them before its root: to
-//! wake a worker, and be woken by it in turn, would take longer than they do (a request through such a task 0.77 of the time and half of the CPU time; a root and a task that talk over TCP 0.2 of the time).
+//! wake a worker, and be woken by it in turn, would take longer than they do (a request through such a task 0.79 of the time and half of the CPU time; a root and a task that talk over TCP 0.2 of the time).
 //! They lie in its deque as what its root wakes lies in its LIFO slot: nobody is notified, it looks there before it sleeps, and it empties both when it leaves.
 //! That holds while such tasks are quick and the root needs them. So once a guest with company was awake for 100 µs, or left tasks to the workers meanwhile, or was awake for its
-//! company eight times without its root, it passes the duty on. So does an event that wakes more than two tasks.
+//! company eight times without its root, it passes the duty on. So does an event that wakes more than two tasks, or one that it may not run.
 //!
 //! What it does not run is for the workers. Further ones that the driver or a timer woke go to the injector, with one notification. Freshly spawned ones go to
 //! its deque, with a notification each: the push needs no read-modify-write, and workers take them in batches from there (`spawn_outside`: 0.72 of the time).
@@ -21,7 +21,7 @@
 //! root computes for long, or a task that it woke, the watchman moves them (`rescue.md`, R1).
 //!
 //! The guest is never on the list of sleepers: nobody wakes it for work, only its root does. Parked, its slot is not live.
-//! It serves its own timer shard. Scenarios: `root_wake_vs_guest_parks`, `guest_runs_task_vs_worker`, `root_spawns_vs_last_park`, `root_leaves_slot_vs_shutdown`.
+//! It serves its own timer shard. Scenarios: `root_wake_vs_guest_parks`, `guest_runs_task_vs_worker`, `root_spawns_vs_last_park`, `guest_keeps_task_vs_thief`, `root_leaves_slot_vs_shutdown`.
 //!
 //! If no slot is free (more than eight threads are inside `block_on`), the thread just sleeps between polls of its root.
 
@@ -38,6 +38,8 @@ use std::time::{Duration, Instant};
 
 /// How many tasks are moved to the injector in one turn: the root may be woken meanwhile.
 const MOVE: usize = scaled(256, 1);
+/// Turns after a sleep before a guest looks at the driver: not in the very first, since many a root is done in it.
+const FIRST_LOOK: u32 = 2;
 /// How many tasks that an event has woken a guest keeps: what one or two do, it has done before another thread is awake.
 pub(crate) const KEPT: u8 = 2;
 /// A guest that has company is passed over once it was awake for so long: some times what it takes to wake another thread (10 to 50 µs).
@@ -55,7 +57,7 @@ pub(crate) fn drive<F: Future>(
     let worker = seated.worker();
     let mut awake = Awake::new(worker.active_since());
     let mut tick: u32 = 0;
-    let mut look_in = first_look(worker);
+    let mut look_in = worker.look_interval().max(FIRST_LOOK);
     loop {
         worker.publish(Place::ROOT);
         if let Poll::Ready(output) = driven.poll_if_woken() {
@@ -66,35 +68,47 @@ pub(crate) fn drive<F: Future>(
         if signal != 0 && worker.heed(signal) {
             return None;
         }
-        tick = tick.wrapping_add(1);
         look_in -= 1;
         if look_in == 0 {
             worker.look_at_driver();
             look_in = worker.look_interval();
+            run_kept(shared, worker, &mut tick);
         }
         if let Some(task) = next_task(shared, worker) {
-            if tick.is_multiple_of(SAMPLE_INTERVAL) {
-                worker.run_timed(task);
-            } else {
-                worker.run_task(task);
-            }
+            run(worker, task, &mut tick);
         } else if !root.is_woken() && !worker.has_local() {
             park(shared, worker, &mut awake, driven.polls());
-            look_in = first_look(worker);
-            // What an event has woken comes before the root: it is known to be quick.
-            for _ in 0..KEPT {
-                match next_task(shared, worker) {
-                    Some(task) => drop(worker.run_task(task)),
-                    None => break,
-                }
+            if bug::GUEST_SLEEPS_ON.is_on() && !root.is_woken() {
+                park(shared, worker, &mut awake, driven.polls());
             }
+            look_in = look_in.max(FIRST_LOOK);
+            run_kept(shared, worker, &mut tick);
         }
     }
 }
 
-/// Turns until the first look at the driver after a sleep: not in the very first, since many a root is done in it.
-fn first_look(worker: &Worker) -> u32 {
-    worker.look_interval().max(2)
+/// What an event has woken comes before the root: it is known to be quick.
+fn run_kept(shared: &Shared, worker: &Worker, tick: &mut u32) {
+    while worker.take_kept() {
+        match worker.pop_deque() {
+            Some(task) if may_run(task.conduct()) => run(worker, task, tick),
+            // Somebody has taken what was kept, and one of the others has spawned this one.
+            Some(task) => {
+                shared.injector().push(task);
+                shared.injected();
+            }
+            None => {}
+        }
+    }
+}
+
+fn run(worker: &Worker, task: Runnable, tick: &mut u32) {
+    *tick = tick.wrapping_add(1);
+    if tick.is_multiple_of(SAMPLE_INTERVAL) {
+        worker.run_timed(task);
+    } else {
+        worker.run_task(task);
+    }
 }
 
 /// Whether a guest may run a task that has this conduct.
@@ -140,6 +154,17 @@ struct Awake {
     without_root: u32,
 }
 
+/// What was done when a guest is about to sleep.
+#[derive(Clone, Copy)]
+struct Done {
+    /// How often its root has been polled, ever.
+    polls: u64,
+    /// Whether it has kept tasks that its events had woken.
+    has_company: bool,
+    /// Whether it has left tasks to the workers.
+    has_left: bool,
+}
+
 /// What a guest says before it sleeps.
 #[derive(Debug, PartialEq, Eq)]
 enum Say {
@@ -160,16 +185,16 @@ impl Awake {
         }
     }
 
-    /// The guest is about to sleep. Its root has been polled so many times; perhaps it kept tasks that its events had woken, or left some to the workers.
-    fn end(&mut self, now: Instant, polls: u64, has_company: bool, has_left: bool) -> Say {
-        if self.polls != polls {
-            self.polls = polls;
+    /// The guest is about to sleep.
+    fn end(&mut self, now: Instant, done: Done) -> Say {
+        if self.polls != done.polls {
+            self.polls = done.polls;
             self.without_root = 0;
-        } else if has_company {
+        } else if done.has_company {
             self.without_root += 1;
         }
-        let is_apart = has_left || now.duration_since(self.since) > LONG;
-        if has_company && (is_apart || self.without_root >= ROOTLESS) {
+        let is_apart = done.has_left || now.duration_since(self.since) > LONG;
+        if done.has_company && (is_apart || self.without_root >= ROOTLESS) {
             self.without_root = 0;
             Say::PassedOn
         } else if is_apart {
@@ -186,7 +211,12 @@ fn park(shared: &Shared, worker: &Worker, awake: &mut Awake, polls: u64) {
     // The slot is empty, and only this thread pushes into it.
     shared.slots.retire(slot);
     let asleep = now();
-    match awake.end(asleep, polls, worker.take_company(), worker.take_left()) {
+    let done = Done {
+        polls,
+        has_company: worker.take_company(),
+        has_left: worker.take_left(),
+    };
+    match awake.end(asleep, done) {
         Say::Nothing => {}
         Say::NoCompany => shared.park.no_company(slot),
         Say::PassedOn => shared.park.passed_on(slot),
@@ -218,7 +248,12 @@ mod tests {
         ] {
             let mut awake = Awake::new(now());
             let asleep = awake.since + Duration::from_micros(micros);
-            assert_eq!(awake.end(asleep, 1, has_company, has_left), expected);
+            let done = Done {
+                polls: 1,
+                has_company,
+                has_left,
+            };
+            assert_eq!(awake.end(asleep, done), expected);
         }
     }
 
@@ -226,7 +261,14 @@ mod tests {
     fn a_guest_passes_on_what_is_for_its_company_alone() {
         let mut awake = Awake::new(now());
         let asleep = awake.since;
-        let mut end = |polls, has_company| awake.end(asleep, polls, has_company, false);
+        let mut end = |polls, has_company| {
+            let done = Done {
+                polls,
+                has_company,
+                has_left: false,
+            };
+            awake.end(asleep, done)
+        };
         for _ in 0..1000 {
             // Its root has the last word.
             for _ in 1..ROOTLESS {

@@ -10,7 +10,7 @@
 //! **Cost.** Wake on a worker into the LIFO slot: one read-modify-write of the task's state and one swap
 //! of the slot, no notification (where polls are long, one in 50 µs at most). Into the deque: a push (no read-modify-write) and, for the notification, a fence and a
 //! load. Off a worker: one more count of the shared `Arc` and one less, a push to the injector, the fence and the load. A futex wake only if a
-//! worker is parked and none searches. Spawn: one allocation, one lock of a sharded list, then as a wake.
+//! worker is parked and none searches. Spawn: a piece of memory, mostly one that this thread has freed (`task/pool.rs`), one lock of a sharded list, then as a wake.
 //!
 //! What it is made with: `scheduler/config.rs`. How it ends: `scheduler/shutdown.rs`.
 

@@ -118,6 +118,19 @@ fn config(workers: usize) -> Config {
 struct Closing {
     park: ThreadPark,
     closed: AtomicUsize,
+    /// The slot of a guest that has events, and whom these wake. Not locked for long, so it need not be one of shuttle's.
+    guest: usize,
+    events: std::sync::Mutex<Vec<Waker>>,
+}
+
+impl Closing {
+    /// Takes the events of a slot, if it has any.
+    fn events(&self, slot: usize) -> Vec<Waker> {
+        if slot != self.guest {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.events.lock().expect("nobody panics here"))
+    }
 }
 
 impl Park for Closing {
@@ -126,7 +139,18 @@ impl Park for Closing {
     }
 
     fn park(&self, slot: usize) -> Gathered {
-        self.park.park(slot)
+        let gathered = self.park.park(slot);
+        let has_events =
+            slot == self.guest && !self.events.lock().expect("nobody panics here").is_empty();
+        if has_events {
+            Gathered::Something
+        } else {
+            gathered
+        }
+    }
+
+    fn keeps_company(&self, slot: usize) -> bool {
+        slot == self.guest
     }
 
     fn look(&self, slot: usize) -> Gathered {
@@ -134,7 +158,8 @@ impl Park for Closing {
     }
 
     fn dispatch(&self, slot: usize) -> usize {
-        self.park.dispatch(slot)
+        let events = self.events(slot);
+        events.into_iter().map(Waker::wake).count()
     }
 
     fn unpark(&self, slot: usize) {
@@ -158,6 +183,8 @@ impl Executor {
         let park = Arc::new(Closing {
             park: ThreadPark::new(config.slots()),
             closed: AtomicUsize::new(0),
+            guest: config.guest_slots().start,
+            events: std::sync::Mutex::default(),
         });
         let own = Arc::clone(&park);
         Executor {
@@ -169,6 +196,18 @@ impl Executor {
 
     fn new(workers: usize) -> Executor {
         Executor::start(config(workers))
+    }
+
+    /// Opens a gate by an event of the guest's.
+    fn open_by_event(&self, gate: &Gate) {
+        gate.is_open.store(true, Ordering::SeqCst);
+        let waiter = gate.waiter.lock().take();
+        self.park
+            .events
+            .lock()
+            .expect("nobody panics here")
+            .extend(waiter);
+        self.park.unpark(self.park.guest);
     }
 
     /// Spawns a future with a token.

@@ -165,6 +165,9 @@ pub(crate) mod bug {
     /// What a root has spawned goes from its deque to the injector, and nobody is notified.
     pub(crate) const GUEST_MOVES_SILENTLY: Bug =
         Bug::composed("guest_moves_silently", "root_spawns_vs_last_park");
+    /// A guest that an event has woken sleeps again before it has run what it keeps.
+    pub(crate) const GUEST_SLEEPS_ON: Bug =
+        Bug::composed("guest_sleeps_on", "guest_keeps_task_vs_thief");
     /// A worker is unparked for the shutdown before it is told of it.
     pub(crate) const SHUTDOWN_UNPARKS_FIRST: Bug =
         Bug::composed("shutdown_unparks_first", "join_vs_shutdown");

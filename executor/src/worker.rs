@@ -119,7 +119,9 @@ pub(crate) struct Worker {
     sent_away: Cell<usize>,
     /// How many tasks more of this dispatch a guest may keep, to run them itself.
     places: Cell<u8>,
-    /// Whether a guest has kept any.
+    /// How many it has kept, and not run yet.
+    kept: Cell<u8>,
+    /// Whether it has kept any since it was last asked.
     has_company: Cell<bool>,
     /// Whether a guest has left tasks to the workers.
     has_left: Cell<bool>,
@@ -272,6 +274,7 @@ impl Worker {
             batch: Cell::new(None),
             sent_away: Cell::new(0),
             places: Cell::new(0),
+            kept: Cell::new(0),
             has_company: Cell::new(false),
             has_left: Cell::new(false),
             retired: Cell::new(false),
@@ -382,6 +385,7 @@ impl Worker {
             let places = self.places.get();
             if places > 0 && guest::may_run(task.conduct()) {
                 self.places.set(places - 1);
+                self.kept.set(self.kept.get() + 1);
                 self.has_company.set(true);
                 self.deque.push(task);
             } else {
@@ -685,6 +689,18 @@ impl Worker {
             park.passed_on(self.slot);
             self.shared.injected();
         }
+    }
+
+    /// Whether there is one more task that a guest has kept.
+    pub(crate) fn take_kept(&self) -> bool {
+        let kept = self.kept.get();
+        self.kept.set(kept.saturating_sub(1));
+        kept > 0
+    }
+
+    /// The task that has been in the deque for longest.
+    pub(crate) fn pop_deque(&self) -> Option<Runnable> {
+        self.deque.pop()
     }
 
     /// Whether a guest has kept tasks that were woken by its dispatches since it was last asked.

@@ -215,13 +215,16 @@ impl Driver {
         }
     }
 
-    /// A worker that wanted to wait for I/O while a guest looked has found the duty taken, and sleeps without it. (While a worker looks, too; but that one waits itself, or looks again.)
-    fn after_look(&self, slot: usize) {
-        if self.guests.contains(&slot)
-            && !self.may_wait(slot)
-            && let Some(executor) = self.executor.get().and_then(WeakHandle::upgrade)
+    /// The thread of `slot` has had the duty. If it is a guest that will not wait next, whoever wanted to wait meanwhile has found the duty taken, and sleeps without it. (While a worker has
+    /// it, too; but that one will wait itself, or look again.)
+    fn hand_over_duty(&self, slot: usize) {
+        if !self.guests.contains(&slot) || self.may_wait(slot) || self.reactor.is_held() {
+            return;
+        }
+        if self.favour.guest().is_some() {
+            self.rouse_favoured();
+        } else if let Some(executor) = self.executor.get().and_then(WeakHandle::upgrade)
             && executor.has_parked()
-            && !self.reactor.is_held()
         {
             executor.rouse_one();
         }
@@ -248,6 +251,7 @@ impl Driver {
         self.in_driver.store(NOBODY, Ordering::Relaxed);
         let unparked = self.parkers[slot].finish();
         drop(duty);
+        self.hand_over_duty(slot);
         match waited {
             Ok(1..) => Some(Turn::Events),
             // Also after a wait that failed: the token is taken.
@@ -438,7 +442,7 @@ impl Park for Driver {
                 .wait(&mut batch.events, Some(Duration::ZERO))
                 .unwrap_or(0);
             drop((batch, duty));
-            self.after_look(slot);
+            self.hand_over_duty(slot);
         }
         gathered(events > 0 || self.timer.is_due(slot, self.timer.clock().now()))
     }
@@ -611,6 +615,10 @@ impl Watch for Watchman {
         let mut alert = watched == executor::Watched::Standing;
         let soon = watched != executor::Watched::Calm;
         for &slot in &stuck {
+            // The workers leave the duty to it.
+            if driver.favour.passed_on(slot) {
+                executor.rouse_one();
+            }
             // A thread that waits for I/O holds the lock, and is not stuck.
             if let Some(mut batch) = driver.batches[slot].try_lock()
                 && !batch.wakers.is_empty()

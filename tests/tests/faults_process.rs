@@ -255,6 +255,31 @@ fn an_idle_process_is_left_alone() {
             undisturbed_for_a_while();
             over.send(()).unwrap();
         });
+        // Once with a thread inside that has come to wait for events itself.
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+        std::thread::scope(|scope| {
+            let (over, is_over) = runtime::sync::oneshot::channel::<()>();
+            let runtime = &runtime;
+            scope.spawn(move || {
+                let mut byte = [0];
+                while let Ok(1) = std::io::Read::read(&mut far, &mut byte) {
+                    std::io::Write::write_all(&mut far, &byte).unwrap();
+                }
+            });
+            scope.spawn(move || {
+                runtime.block_on(async {
+                    near.set_nonblocking(true).unwrap();
+                    let mut near = UnixStream::from_std(near).unwrap();
+                    for _ in 0..1000 {
+                        near.write_all(b"x").await.unwrap();
+                        near.read_exact(&mut [0]).await.unwrap();
+                    }
+                    is_over.await.unwrap();
+                });
+            });
+            undisturbed_for_a_while();
+            over.send(()).unwrap();
+        });
         // And it wakes up when there is something to do.
         runtime.block_on(async {
             poke.send(()).await.unwrap();

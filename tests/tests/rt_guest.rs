@@ -10,7 +10,6 @@ use std::io::{Read, Write};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc as threads;
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -272,7 +271,7 @@ fn echo_thread() -> (std::net::SocketAddr, thread::JoinHandle<()>) {
 enum Came {
     /// It was there already.
     AtOnce,
-    /// With an event, which had this thread poll the task.
+    /// With an event, which had this thread poll the task again.
     Later(thread::ThreadId),
 }
 
@@ -286,11 +285,18 @@ fn connection_task(
         let mut stream = TcpStream::connect(address).await.unwrap();
         while let Some(byte) = at_task.recv().await {
             stream.write_all(&[byte]).await.unwrap();
+            let mut came = Came::AtOnce;
             let mut echo = pin!(stream.read_u8());
-            let answer = match poll_fn(|cx| Poll::Ready(echo.as_mut().poll(cx))).await {
-                Poll::Ready(echo) => (echo.unwrap(), Came::AtOnce),
-                Poll::Pending => (echo.await.unwrap(), Came::Later(thread::current().id())),
-            };
+            let echo = poll_fn(|cx| {
+                let polled = echo.as_mut().poll(cx);
+                if polled.is_pending() {
+                    came = Came::Later(thread::current().id());
+                } else if let Came::Later(thread) = &mut came {
+                    *thread = thread::current().id();
+                }
+                polled
+            });
+            let answer = (echo.await.unwrap(), came);
             to_root
                 .send(answer)
                 .await
@@ -308,13 +314,21 @@ fn a_root_and_the_task_that_has_its_connection_come_to_share_a_thread() {
     let (address, echo) = echo_thread();
     runtime.block_on(async {
         let (to_task, mut at_root) = connection_task(address);
-        // Not at once, and where others want the cores not for long.
+        // Not at once, and where others want the cores not for long: of 32 events in a row most had it polled here.
+        let (mut events, mut here) = (0, 0);
         for byte in (0..=u8::MAX).cycle() {
             to_task.send(byte).await.unwrap();
             let (echo, came) = at_root.recv().await.unwrap();
             assert_eq!(echo, byte);
-            if matches!(came, Came::Later(thread) if thread == home) {
-                break;
+            if let Came::Later(thread) = came {
+                events += 1;
+                here += usize::from(thread == home);
+            }
+            if events == 32 {
+                if here > 16 {
+                    break;
+                }
+                (events, here) = (0, 0);
             }
         }
     });
@@ -331,7 +345,8 @@ fn a_root_that_is_told_now_and_then_leaves_the_connections_to_the_workers() {
     let (tell, mut told) = mpsc::channel(1);
     runtime.spawn(async move {
         let (to_task, mut at_task) = connection_task(address);
-        for round in 0..2_000 {
+        let mut here = 0;
+        for _ in 0..2_000 {
             // So many events for each that the root hears of.
             let mut events = 0;
             for byte in (0..=u8::MAX).cycle() {
@@ -339,20 +354,23 @@ fn a_root_that_is_told_now_and_then_leaves_the_connections_to_the_workers() {
                 let (echo, came) = at_task.recv().await.unwrap();
                 assert_eq!(echo, byte);
                 if let Came::Later(thread) = came {
-                    assert_ne!(thread, home);
+                    here += usize::from(thread == home);
                     events += 1;
                 }
                 if events == 4 {
                     break;
                 }
             }
-            tell.send(round).await.unwrap();
+            tell.send(here).await.unwrap();
         }
     });
     runtime.block_on(async {
-        for round in 0..2_000 {
-            assert_eq!(told.recv().await, Some(round));
+        let mut here = 0;
+        while let Some(so_far) = told.recv().await {
+            here = so_far;
         }
+        // A task that is woken while the root's own wake-ups have it polled here stays here.
+        assert!(here < 400, "{here} of 8,000 events");
     });
     drop(runtime);
     echo.join().unwrap();

@@ -52,6 +52,23 @@ fn root_spawns_vs_last_park() {
     });
 }
 
+/// A guest keeps a task that its event has woken, and does not say so, while a worker looks for work, finds it or parks.
+#[test]
+fn guest_keeps_task_vs_thief() {
+    explore(60, || {
+        let executor = Executor::new(1);
+        executor.handle.block_on(async {
+            let gate = Gate::new();
+            let awaited = Arc::clone(&gate);
+            let task = executor.spawn(async move { awaited.wait().await });
+            yield_now().await;
+            executor.open_by_event(&gate);
+            task.await.expect("no panic");
+        });
+        executor.end();
+    });
+}
+
 /// A root waits for a task that never ends, and the executor is shut down: the thread leaves its slot and goes on without one.
 #[test]
 fn root_leaves_slot_vs_shutdown() {

@@ -1,4 +1,4 @@
-//! The task cell: one heap allocation for a spawned future, its state and its output.
+//! The task cell: one piece of memory for a spawned future, its state and its output (`pool.rs` has where it comes from).
 //!
 //! # Parts
 //!

@@ -13,11 +13,13 @@
 //!
 //! A guest that is newly favoured may be asleep on its futex, so it is unparked once: it then takes the duty.
 //!
-//! What ends it: an event that the guest must pass on to a worker, or to another guest; company and a long time awake; company without the root, for too long (`guest.rs` in the
-//! executor says when); its leaving; and the reactor thread when nobody has waited for a period. The guest may sleep on without the duty then, so whoever ends it rouses a worker.
+//! What ends it: an event that the guest must pass on to a worker; another root that it, or a task that it runs, wakes; company and a long time awake; company without the root, for too long (`guest.rs` in the
+//! executor says when); its leaving, also for `block_in_place`; the watchman when the guest stands still; the reactor thread when nobody has waited for a period; and another guest in its place. The guest may sleep on without the duty then, so
+//! whoever ends it rouses a worker, or the other guest.
 //!
 //! *A guest that has left* must not be favoured: nobody would wait until the reactor thread finds out, up to two of its periods (8 ms) later. It is often gone before the dispatch that woke it
-//! ends (threads that block on one request each). So it is woken with the number of guests that had left by then, and counts for nothing once there are more.
+//! ends (threads that block on one request each). So it is woken with the number of guests that had left by then, and counts for nothing once there are more. (While other threads leave
+//! `block_on` all the time, no guest is favoured.)
 //!
 //! Whoever does not dispatch for a root pays two reads of a thread-local and two Relaxed loads for all of this; the rest is behind a lock.
 
@@ -93,10 +95,10 @@ impl Learned {
         has_root: false,
     };
 
-    /// The next dispatch: it woke so many futures; `guest` is whose root it, or a task since the last one, has woken, if any; `is_alone`: it did, and nothing else.
-    fn next(self, guest: Option<usize>, is_alone: bool, woken: usize) -> Learned {
-        let Some(guest) = guest else {
-            let goes_on = self.has_root && woken <= COMPANY && self.company > 0;
+    /// After the next dispatch.
+    fn next(self, dispatch: Dispatch) -> Learned {
+        let Some(guest) = dispatch.guest() else {
+            let goes_on = self.has_root && dispatch.woken <= COMPANY && self.company > 0;
             return if goes_on {
                 Learned {
                     alone: 0,
@@ -112,13 +114,36 @@ impl Learned {
         } else {
             Learned::NOTHING
         };
-        let count = |before: u32, counts| if counts { before.saturating_add(1) } else { 0 };
-        Learned {
+        let mut next = Learned {
             candidate: guest,
-            alone: count(before.alone, is_alone),
-            company: count(before.company, woken <= COMPANY),
             has_root: true,
+            ..Learned::NOTHING
+        };
+        if dispatch.during.is_some() && dispatch.woken == 1 {
+            next.alone = before.alone.saturating_add(1);
         }
+        if dispatch.woken <= COMPANY {
+            next.company = before.company.saturating_add(1);
+        }
+        next
+    }
+}
+
+/// What a dispatch has done.
+#[derive(Clone, Copy)]
+struct Dispatch {
+    /// The guest that the thread has woken since its last dispatch, by a task that ran there.
+    before: Option<usize>,
+    /// The guest that it has woken.
+    during: Option<usize>,
+    /// How many futures it has woken.
+    woken: usize,
+}
+
+impl Dispatch {
+    /// The guest whose root has been woken.
+    fn guest(self) -> Option<usize> {
+        self.during.or(self.before)
     }
 }
 
@@ -183,26 +208,33 @@ impl Favour {
     #[inline]
     #[must_use]
     pub(super) fn end_dispatch(&self, learning: Learning, woken: usize) -> Option<usize> {
-        let during = self.take_roused();
-        let is_for_tasks = learning.before.is_none() && during.is_none();
-        if is_for_tasks && !self.is_learning.load(Ordering::Relaxed) {
+        let dispatch = Dispatch {
+            before: learning.before,
+            during: self.take_roused(),
+            woken,
+        };
+        if dispatch.guest().is_none() && !self.is_learning.load(Ordering::Relaxed) {
             return None;
         }
-        self.learn(learning, during, woken)
+        self.learn(dispatch, learning.left)
     }
 
     #[inline(never)]
-    fn learn(&self, learning: Learning, during: Option<usize>, woken: usize) -> Option<usize> {
-        let Learning { before, left } = learning;
-        let guest = during.or(before);
-        if woken == 0 {
+    fn learn(&self, dispatch: Dispatch, left: u32) -> Option<usize> {
+        if dispatch.woken == 0 {
             // Nothing that would say for whom: as if it had not been.
-            guest.inspect(|&guest| self.note_roused(guest));
+            if let Some(guest) = dispatch.guest() {
+                ROUSED.set(Roused {
+                    favour: self,
+                    guest,
+                    left,
+                });
+            }
             return None;
         }
         let mut learned = self.learned.lock();
         let next = if self.left.load(Ordering::Relaxed) == left {
-            learned.next(guest, during.is_some() && woken == 1, woken)
+            learned.next(dispatch)
         } else {
             Learned::NOTHING
         };
@@ -210,7 +242,7 @@ impl Favour {
             self.set_learned(&mut learned, next);
         }
         let is_enough = next.alone >= FAVOUR_AFTER || next.company >= FAVOUR_AFTER;
-        let is_new = is_enough && self.guest.load(Ordering::Relaxed) != next.candidate;
+        let is_new = is_enough && self.guest() != Some(next.candidate);
         is_new.then(|| {
             self.guest.store(next.candidate, Ordering::Relaxed);
             next.candidate
@@ -226,9 +258,8 @@ impl Favour {
     /// The guest of `slot` has dispatched events; returns whether it was favoured and is not any more.
     #[must_use]
     pub(super) fn end_dispatch_of_guest(&self, learning: Learning, slot: usize) -> bool {
-        // Its own root is woken without a word.
-        let other = self.take_roused().or(learning.before);
-        other.is_some_and(|_| self.passed_on(slot))
+        let roused = self.take_roused().or(learning.before);
+        roused.is_some_and(|guest| guest != slot) && self.passed_on(slot)
     }
 
     /// The guest of `slot` was awake for long, or spawned tasks.
@@ -244,13 +275,16 @@ impl Favour {
     /// The guest of `slot` is not to wait for I/O; returns whether it was favoured and is not any more.
     #[must_use]
     pub(super) fn passed_on(&self, slot: usize) -> bool {
-        let mut learned = self.learned.lock();
+        self.pass_on(&mut self.learned.lock(), slot)
+    }
+
+    fn pass_on(&self, learned: &mut Learned, slot: usize) -> bool {
         let was_favoured = self.guest() == Some(slot);
         if was_favoured {
             self.guest.store(NOBODY, Ordering::Relaxed);
         }
         if was_favoured || learned.candidate == slot {
-            self.set_learned(&mut learned, Learned::NOTHING);
+            self.set_learned(learned, Learned::NOTHING);
         }
         was_favoured
     }
@@ -258,13 +292,11 @@ impl Favour {
     /// The guest of `slot` leaves; returns whether it was favoured.
     #[must_use]
     pub(super) fn leave(&self, slot: usize) -> bool {
-        {
-            let _learned = self.learned.lock();
-            // Relaxed: under the lock; who reads it without has woken the guest before, or looks again.
-            let left = self.left.load(Ordering::Relaxed);
-            self.left.store(left.wrapping_add(1), Ordering::Relaxed);
-        }
-        self.passed_on(slot)
+        let mut learned = self.learned.lock();
+        // Relaxed: under the lock; who reads it without has woken the guest before, or looks again.
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.wrapping_add(1), Ordering::Relaxed);
+        self.pass_on(&mut learned, slot)
     }
 
     /// No guest is favoured any more.
@@ -276,195 +308,4 @@ impl Favour {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a worker's thread does from one dispatch to the next.
-    #[derive(Clone, Copy)]
-    enum Seen {
-        /// An event for the root.
-        Root,
-        /// An event for a task that wakes the root when it runs.
-        TaskThenRoot,
-        /// Events for so many tasks, none of which wakes the root.
-        Tasks(usize),
-        /// Events that wake nobody.
-        Nobody,
-    }
-    use Seen::{Nobody, Root, TaskThenRoot, Tasks};
-
-    const GUEST: usize = 7;
-
-    fn dispatch(favour: &Favour, seen: Seen) -> Option<usize> {
-        let learning = favour.begin_dispatch();
-        let woken = match seen {
-            Root => {
-                favour.note_roused(GUEST);
-                1
-            }
-            TaskThenRoot => 1,
-            Tasks(tasks) => tasks,
-            Nobody => 0,
-        };
-        let newly = favour.end_dispatch(learning, woken);
-        if let TaskThenRoot = seen {
-            favour.note_roused(GUEST);
-        }
-        newly
-    }
-
-    /// Whether the guest is favoured after each of so many rounds of `seen`.
-    fn favoured(seen: &[Seen], rounds: u32) -> Vec<bool> {
-        let favour = Favour::new();
-        let round = |_| {
-            for &seen in seen {
-                let _ = dispatch(&favour, seen);
-            }
-            favour.guest() == Some(GUEST)
-        };
-        (0..rounds).map(round).collect()
-    }
-
-    fn ends_favoured(seen: &[Seen]) -> bool {
-        favoured(seen, 1000)[999]
-    }
-
-    #[test]
-    fn a_guest_is_favoured_once_enough_events_were_for_its_root() {
-        let rounds = favoured(&[Root], FAVOUR_AFTER);
-        assert_eq!(rounds.iter().position(|&is_so| is_so), Some(7));
-        assert!(ends_favoured(&[Root, Nobody]));
-    }
-
-    #[test]
-    fn and_once_enough_were_for_tasks_that_woke_it() {
-        let rounds = favoured(&[TaskThenRoot], FAVOUR_AFTER + 1);
-        // The wake-up of a task's poll is known at the next dispatch.
-        assert_eq!(rounds.iter().position(|&is_so| is_so), Some(8));
-        assert!(ends_favoured(&[TaskThenRoot, Nobody, Nobody]));
-    }
-
-    #[test]
-    fn or_if_every_other_one_is_for_the_peer_of_its_root() {
-        assert!(ends_favoured(&[Root, Tasks(1)]));
-        assert!(ends_favoured(&[Root, Tasks(COMPANY)]));
-        assert!(ends_favoured(&[TaskThenRoot, Tasks(1)]));
-    }
-
-    #[test]
-    fn a_server_is_left_to_the_workers() {
-        assert!(!ends_favoured(&[Tasks(1)]));
-        assert!(!ends_favoured(&[Nobody]));
-        // The root accepts a connection now and then.
-        assert!(!ends_favoured(&[Root, Tasks(1), Tasks(1)]));
-        assert!(!ends_favoured(&[Root, Tasks(COMPANY + 1)]));
-        assert!(!ends_favoured(&[TaskThenRoot, Tasks(1), Tasks(1)]));
-    }
-
-    #[test]
-    fn a_guest_that_spawns_or_computes_gets_no_company_but_keeps_what_is_its_own() {
-        for (seen, expected) in [(Root, true), (TaskThenRoot, false)] {
-            let favour = Favour::new();
-            for _ in 0..1000 {
-                dispatch(&favour, seen);
-                favour.no_company(GUEST);
-            }
-            assert_eq!((favour.guest() == Some(GUEST)), expected);
-        }
-    }
-
-    #[test]
-    fn guests_that_are_woken_by_turns_are_left_to_the_workers() {
-        let favour = Favour::new();
-        for turn in 0..1000 {
-            let learning = favour.begin_dispatch();
-            favour.note_roused(turn % 2);
-            assert_eq!(favour.end_dispatch(learning, 1), None);
-        }
-    }
-
-    /// A guest that is favoured.
-    fn with_favour() -> Favour {
-        let favour = Favour::new();
-        for _ in 1..FAVOUR_AFTER {
-            assert_eq!(dispatch(&favour, Root), None);
-        }
-        assert_eq!(dispatch(&favour, Root), Some(GUEST), "it must be unparked");
-        assert_eq!(dispatch(&favour, Root), None, "but once");
-        favour
-    }
-
-    #[test]
-    fn a_guest_that_wakes_another_one_is_favoured_no_more() {
-        let favour = with_favour();
-        let learning = favour.begin_dispatch();
-        assert!(!favour.end_dispatch_of_guest(learning, GUEST));
-        let learning = favour.begin_dispatch();
-        favour.note_roused(GUEST + 1);
-        assert!(favour.end_dispatch_of_guest(learning, GUEST));
-        assert_eq!(favour.guest(), None);
-        // A task that it runs does so.
-        let favour = with_favour();
-        favour.note_roused(GUEST + 1);
-        let learning = favour.begin_dispatch();
-        assert!(favour.end_dispatch_of_guest(learning, GUEST));
-    }
-
-    #[test]
-    fn nobody_ends_the_favour_of_another_guest() {
-        let favour = with_favour();
-        assert!(!favour.leave(GUEST + 1));
-        assert!(!favour.passed_on(GUEST + 1));
-        favour.no_company(GUEST + 1);
-        assert_eq!(favour.guest(), Some(GUEST));
-        assert!(favour.leave(GUEST));
-        assert_eq!(favour.guest(), None);
-    }
-
-    #[test]
-    fn guests_that_leave_after_each_event_are_left_to_the_workers() {
-        // After the dispatch that woke it, and before its end.
-        let favour = Favour::new();
-        for _ in 0..1000 {
-            dispatch(&favour, Root);
-            assert!(!favour.leave(GUEST));
-        }
-        for _ in 0..1000 {
-            let learning = favour.begin_dispatch();
-            favour.note_roused(GUEST);
-            assert!(!favour.leave(GUEST));
-            assert_eq!(favour.end_dispatch(learning, 1), None);
-        }
-        // While a task that it woke is dispatched for.
-        for _ in 0..1000 {
-            dispatch(&favour, TaskThenRoot);
-            let learning = favour.begin_dispatch();
-            assert!(!favour.leave(GUEST));
-            assert_eq!(favour.end_dispatch(learning, 1), None);
-        }
-    }
-
-    #[test]
-    fn the_root_of_another_runtime_speaks_for_nobody() {
-        let (favour, other) = (Favour::new(), Favour::new());
-        for _ in 0..1000 {
-            let learning = favour.begin_dispatch();
-            other.note_roused(GUEST);
-            assert_eq!(favour.end_dispatch(learning, 1), None);
-        }
-    }
-
-    #[test]
-    fn what_was_learned_is_forgotten_when_the_favour_ends() {
-        for seen in [Root, TaskThenRoot] {
-            let favour = Favour::new();
-            for _ in 0..=FAVOUR_AFTER {
-                dispatch(&favour, seen);
-            }
-            assert_eq!(favour.guest(), Some(GUEST));
-            favour.withdraw();
-            dispatch(&favour, seen);
-            assert_eq!(favour.guest(), None);
-        }
-    }
-}
+mod tests;

@@ -43,7 +43,9 @@ fn park_in(driver: &Arc<Driver>, slot: usize) -> mpsc::Receiver<Gathered> {
 }
 
 fn wait_until(is_so: impl Fn() -> bool) {
+    let end = Instant::now() + 10_000 * MS;
     while !is_so() {
+        assert!(Instant::now() < end, "it has not come to that");
         thread::yield_now();
     }
 }
