@@ -50,6 +50,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+mod company;
 mod leaving;
 mod load;
 mod polls;
@@ -324,7 +325,7 @@ impl Worker {
         if cause == Cause::Yielded {
             self.schedule_yielded(task);
         } else if self.role == Role::Guest && (self.dispatching.get() || !guest::may_run(conduct)) {
-            self.leave_to_workers(task);
+            self.keep_or_leave(task);
         } else if self.dispatching.get() {
             self.deque.push(task);
         } else {
@@ -355,7 +356,7 @@ impl Worker {
             self.shared.stamp(&task);
         }
         if self.role == Role::Guest {
-            self.leave_to_workers(task);
+            self.keep_or_leave(task);
         } else if self.dispatching.get() {
             self.deque.push(task);
         } else {
@@ -375,26 +376,6 @@ impl Worker {
             && self.shared.idle.parked() > 0
             && self.may_notify_for_lifo(now())
         {
-            self.notify();
-        }
-    }
-
-    /// A guest does not run this task, unless it is one of the few that an event woke. The workers take it from the deque, which costs both sides less than the injector; what is left goes there (`guest.rs`).
-    fn leave_to_workers(&self, task: Runnable) {
-        if self.dispatching.get() {
-            let places = self.places.get();
-            if places > 0 && guest::may_run(task.conduct()) {
-                self.places.set(places - 1);
-                self.kept.set(self.kept.get() + 1);
-                self.has_company.set(true);
-                self.deque.push(task);
-            } else {
-                self.sent_away.set(self.sent_away.get() + 1);
-                self.shared.injector().push(task);
-            }
-        } else {
-            self.has_left.set(true);
-            self.deque.push(task);
             self.notify();
         }
     }
@@ -671,46 +652,6 @@ impl Worker {
         if is_for_others(tasks, poll_nanos, || self.current_load()) {
             self.notify();
         }
-    }
-
-    /// As `dispatch`: a guest keeps a few tasks, and the workers get the others.
-    fn dispatch_as_guest(&self) {
-        let park = &self.shared.park;
-        let places = if park.keeps_company(self.slot) {
-            guest::KEPT
-        } else {
-            0
-        };
-        self.places.set(places);
-        self.dispatching.set(true);
-        park.dispatch(self.slot);
-        self.dispatching.set(false);
-        if self.sent_away.replace(0) > 0 {
-            park.passed_on(self.slot);
-            self.shared.injected();
-        }
-    }
-
-    /// Whether there is one more task that a guest has kept.
-    pub(crate) fn take_kept(&self) -> bool {
-        let kept = self.kept.get();
-        self.kept.set(kept.saturating_sub(1));
-        kept > 0
-    }
-
-    /// The task that has been in the deque for longest.
-    pub(crate) fn pop_deque(&self) -> Option<Runnable> {
-        self.deque.pop()
-    }
-
-    /// Whether a guest has kept tasks that were woken by its dispatches since it was last asked.
-    pub(crate) fn take_company(&self) -> bool {
-        self.has_company.replace(false)
-    }
-
-    /// Whether a guest has left tasks to the workers since it was last asked.
-    pub(crate) fn take_left(&self) -> bool {
-        self.has_left.replace(false)
     }
 
     /// Since when the thread has been awake.
