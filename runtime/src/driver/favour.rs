@@ -45,7 +45,7 @@ thread_local! {
 /// A guest that has been woken.
 #[derive(Clone, Copy)]
 struct Roused {
-    /// Its driver: a thread may wake the root of another runtime.
+    /// Its driver, only compared: a thread may wake the root of another runtime.
     favour: *const Favour,
     /// Its slot, or `NOBODY`.
     guest: usize,
