@@ -59,14 +59,15 @@ impl Wake for WakesGuest {
     }
 }
 
-/// The slot of a guest.
+/// The slot of a guest, and that of another one.
 const GUEST: usize = 1;
+const OTHER: usize = 2;
 
-/// A driver with a worker in slot 0 and a guest, which it has come to favour.
+/// A driver with a worker in slot 0 and two guests, the first of which it has come to favour.
 fn driver_with_favoured_guest() -> Arc<Driver> {
     let reactor = reactor::Handle::new(|_| Poll::Ready(())).expect("there are descriptors left");
-    let timer = timer::Handle::new(2, Clock::new(Pausable::No), |_| Poll::Ready(()));
-    let driver = Driver::new(reactor, timer, 2, GUEST..GUEST + 1);
+    let timer = timer::Handle::new(3, Clock::new(Pausable::No), |_| Poll::Ready(()));
+    let driver = Driver::new(reactor, timer, 3, GUEST..OTHER + 1);
     while driver.favour.guest().is_none() {
         assert!(!driver.parkers[GUEST].finish(), "no token before");
         let waker = Waker::from(Arc::new(WakesGuest(Arc::clone(&driver))));
@@ -173,4 +174,19 @@ fn the_lead_follows_the_least_at_once_and_more_slowly() {
         "a short wait is not split"
     );
     assert_eq!(driver.lead(0, None), Duration::ZERO);
+}
+
+#[test]
+fn a_guest_that_has_looked_rouses_the_favoured_one_that_sleeps_without_the_duty() {
+    let driver = driver_with_favoured_guest();
+    assert!(driver.parkers[GUEST].finish(), "a token");
+    let duty = driver.reactor.try_hold().expect("nobody has it");
+    let guest = park_in(&driver, GUEST);
+    wait_until(|| driver.parkers[GUEST].is_asleep());
+    drop(duty);
+    // Long ago enough for it to look again.
+    driver.batches[OTHER].lock().last_look -= LOOK_INTERVAL;
+    assert_eq!(driver.look(OTHER), Gathered::Nothing);
+    let gathered = guest.recv_timeout(10_000 * MS).expect("it was roused");
+    assert_eq!(gathered, Gathered::Nothing);
 }
