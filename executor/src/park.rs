@@ -67,10 +67,10 @@ pub trait Park: Send + Sync + fmt::Debug + 'static {
     /// Says that the calling thread serves this slot no longer.
     fn retire(&self, _slot: usize) {}
 
-    /// Says that a guest should not be the one who waits for events: its last dispatch woke tasks that others have to run, or would run as soon.
+    /// Says that the guest of a slot should not be the one who waits for events: others have to run what these wake, or would have run it as soon.
     fn passed_on(&self, _slot: usize) {}
 
-    /// Says that a guest was awake for long or spawned tasks, so that it should not wait for other events than its root's.
+    /// Says that the guest of a slot was awake for long or spawned tasks, so that it should not wait for other events than its root's.
     fn no_company(&self, _slot: usize) {}
 
     /// Whether the guest of `slot` is to run some of what its dispatches wake: it waits for events on behalf of tasks that its root needs.

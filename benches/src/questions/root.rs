@@ -118,7 +118,8 @@ pub fn client<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
             let mut stream = R::connect(address).await;
             let mut buffer = [0; 1024];
             while let Some(request) = asked.recv().await {
-                ask_server::<R>(&mut stream, request, &mut buffer).await;
+                let message = [request; MESSAGE.len()];
+                tcp::exchange::<R>(&mut stream, &message, &mut buffer).await;
                 answer.send(buffer[0]).await.expect("the root receives");
             }
         });
@@ -140,21 +141,6 @@ pub fn client<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
     times
 }
 
-/// Sends a request and receives the answer.
-async fn ask_server<R: Rt>(stream: &mut R::Stream, request: u8, buffer: &mut [u8]) {
-    R::write_all(stream, &[request; MESSAGE.len()])
-        .await
-        .expect("the server reads");
-    let mut received = 0;
-    while received < MESSAGE.len() {
-        let count = R::read(stream, &mut buffer[received..])
-            .await
-            .expect("the server answers");
-        assert_ne!(count, 0, "the server closed the connection");
-        received += count;
-    }
-}
-
 /// Requests of several threads, each with a `block_on`; so many from each.
 pub fn threads<R: Rt>(rt: &R, requests: usize) -> Duration {
     let mut ready = Vec::new();
@@ -168,9 +154,9 @@ pub fn threads<R: Rt>(rt: &R, requests: usize) -> Duration {
             scope.spawn(|| {
                 let mut buffer = [0; 1024];
                 for request in 0..requests {
-                    let request = request as u8;
-                    rt.block_on(ask_server::<R>(stream, request, &mut buffer));
-                    assert_eq!(buffer[0], request);
+                    let message = [request as u8; MESSAGE.len()];
+                    rt.block_on(tcp::exchange::<R>(stream, &message, &mut buffer));
+                    assert_eq!(buffer[..message.len()], message);
                 }
             });
         }

@@ -131,22 +131,12 @@ pub async fn round_trips<R: Rt>(trips: usize) -> Vec<Duration> {
     let warm_up = trips / 10;
     for trip in 0..warm_up + trips {
         let start = Instant::now();
-        R::write_all(&mut stream, &MESSAGE)
-            .await
-            .expect("the server reads");
-        let mut received = 0;
-        while received < MESSAGE.len() {
-            let count = R::read(&mut stream, &mut buffer[received..])
-                .await
-                .expect("the server answers");
-            assert_ne!(count, 0, "the server closed the connection");
-            received += count;
-        }
+        exchange::<R>(&mut stream, &MESSAGE, &mut buffer).await;
         if trip >= warm_up {
             times.push(start.elapsed());
         }
         assert_eq!(
-            buffer[..received],
+            buffer[..MESSAGE.len()],
             MESSAGE,
             "the echo differs from the request"
         );
@@ -154,4 +144,24 @@ pub async fn round_trips<R: Rt>(trips: usize) -> Vec<Duration> {
     drop(stream);
     server.await.expect("the server does not panic");
     times
+}
+
+/// Sends a message and receives as many bytes.
+pub async fn exchange<R: Rt>(stream: &mut R::Stream, message: &[u8], buffer: &mut [u8]) {
+    R::write_all(stream, message)
+        .await
+        .expect("the server reads");
+    let mut received = 0;
+    while received < message.len() {
+        let count = R::read(stream, &mut buffer[received..])
+            .await
+            .expect("the server answers");
+        assert_ne!(count, 0, "the server closed the connection");
+        received += count;
+    }
+    assert_eq!(
+        received,
+        message.len(),
+        "the server says more than it was asked"
+    );
 }

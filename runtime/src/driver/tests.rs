@@ -77,6 +77,17 @@ fn driver_with_favoured_guest() -> Arc<Driver> {
     driver
 }
 
+/// The same when the guest has found the duty taken, and sleeps on its futex.
+fn driver_with_favoured_guest_asleep() -> (Arc<Driver>, mpsc::Receiver<Gathered>) {
+    let driver = driver_with_favoured_guest();
+    assert!(driver.parkers[GUEST].finish(), "a token");
+    let duty = driver.reactor.try_hold().expect("nobody has it");
+    let guest = park_in(&driver, GUEST);
+    wait_until(|| driver.parkers[GUEST].is_asleep());
+    drop(duty);
+    (driver, guest)
+}
+
 #[test]
 fn a_guest_that_is_newly_favoured_is_unparked_so_that_it_takes_the_duty() {
     let driver = driver_with_favoured_guest();
@@ -90,12 +101,7 @@ fn a_guest_that_is_newly_favoured_is_unparked_so_that_it_takes_the_duty() {
 
 #[test]
 fn a_worker_that_parks_rouses_a_favoured_guest_that_sleeps_without_the_duty() {
-    let driver = driver_with_favoured_guest();
-    assert!(driver.parkers[GUEST].finish(), "a token");
-    let duty = driver.reactor.try_hold().expect("nobody has it");
-    let guest = park_in(&driver, GUEST);
-    wait_until(|| driver.parkers[GUEST].is_asleep());
-    drop(duty);
+    let (driver, guest) = driver_with_favoured_guest_asleep();
     let worker = park_in(&driver, 0);
     let gathered = guest.recv_timeout(10_000 * MS).expect("it was roused");
     assert_eq!(gathered, Gathered::Nothing);
@@ -178,12 +184,7 @@ fn the_lead_follows_the_least_at_once_and_more_slowly() {
 
 #[test]
 fn a_guest_that_has_looked_rouses_the_favoured_one_that_sleeps_without_the_duty() {
-    let driver = driver_with_favoured_guest();
-    assert!(driver.parkers[GUEST].finish(), "a token");
-    let duty = driver.reactor.try_hold().expect("nobody has it");
-    let guest = park_in(&driver, GUEST);
-    wait_until(|| driver.parkers[GUEST].is_asleep());
-    drop(duty);
+    let (driver, guest) = driver_with_favoured_guest_asleep();
     // Long ago enough for it to look again.
     driver.batches[OTHER].lock().last_look -= LOOK_INTERVAL;
     assert_eq!(driver.look(OTHER), Gathered::Nothing);
