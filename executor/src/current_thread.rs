@@ -127,7 +127,7 @@ fn drive_seated<F: Future>(
                 }
                 continue;
             }
-            if !root.is_woken() {
+            if !root.is_woken() && !worker.look_first() {
                 let now = now();
                 watch.look(now);
                 watch.begin(park(shared, worker, &root, now));
@@ -166,6 +166,7 @@ fn park(shared: &Shared, worker: &Worker, root: &Root, since: Instant) -> Instan
     }
     let now = now();
     worker.count_unpark(now);
+    worker.note_park(now.duration_since(since), gathered);
     call_hook(&shared.config.on_thread_unpark);
     if gathered == Gathered::Something {
         worker.dispatch();

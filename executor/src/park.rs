@@ -50,6 +50,11 @@ pub trait Park: Send + Sync + fmt::Debug + 'static {
     /// Looks for events and due timers without sleeping; called by a busy worker now and then.
     fn look(&self, slot: usize) -> Gathered;
 
+    /// Looks for events without sleeping, for a thread that would park next, unless others are to wait for events. However short the time since the last look.
+    fn look_first(&self, _slot: usize) -> Gathered {
+        Gathered::Nothing
+    }
+
     /// Wakes the tasks behind what `park` and `look` have gathered, and returns how many.
     fn dispatch(&self, slot: usize) -> usize;
 

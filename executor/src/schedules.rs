@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 /// How many schedules there are of all scenarios together, unless `RT_SCHEDULES` says otherwise.
 const SCHEDULES: usize = 200_000;
 /// The shares of all scenarios together. The cheap ones have more; none has less than one in a hundred.
-const SHARES: usize = 2132;
+const SHARES: usize = 2172;
 /// Random schedules and those by priorities take turns, so often.
 const ROUNDS: usize = 10;
 /// How many preemptions PCT aims at: so many and one more are the turning points of a race.
@@ -118,9 +118,26 @@ fn config(workers: usize) -> Config {
 struct Closing {
     park: ThreadPark,
     closed: AtomicUsize,
-    /// The slot of a guest that has events, and whom these wake. Not locked for long, so it need not be one of shuttle's.
+    /// The slots of guests; the first has events.
     guest: usize,
-    events: std::sync::Mutex<Vec<Waker>>,
+    /// Whom the guest's events wake, and those of the workers. Not locked for long, so it need not be one of shuttle's.
+    events: std::sync::Mutex<[Vec<Waker>; 2]>,
+}
+
+impl Closing {
+    /// Those whom the events of a slot wake.
+    fn events<R>(&self, slot: usize, look: impl FnOnce(&mut Vec<Waker>) -> R) -> R {
+        let of_whom = usize::from(slot != self.guest);
+        look(&mut self.events.lock().expect("nobody panics here")[of_whom])
+    }
+
+    fn gathered(&self, slot: usize) -> Gathered {
+        if self.events(slot, |events| events.is_empty()) {
+            Gathered::Nothing
+        } else {
+            Gathered::Something
+        }
+    }
 }
 
 impl Park for Closing {
@@ -129,14 +146,9 @@ impl Park for Closing {
     }
 
     fn park(&self, slot: usize) -> Gathered {
-        let gathered = self.park.park(slot);
-        let has_events =
-            slot == self.guest && !self.events.lock().expect("nobody panics here").is_empty();
-        if has_events {
-            Gathered::Something
-        } else {
-            gathered
-        }
+        // A [`ThreadPark`] gathers nothing.
+        let _ = self.park.park(slot);
+        self.gathered(slot)
     }
 
     fn keeps_company(&self, slot: usize) -> bool {
@@ -147,8 +159,12 @@ impl Park for Closing {
         self.park.look(slot)
     }
 
-    fn dispatch(&self, _slot: usize) -> usize {
-        let events = std::mem::take(&mut *self.events.lock().expect("nobody panics here"));
+    fn look_first(&self, slot: usize) -> Gathered {
+        self.gathered(slot)
+    }
+
+    fn dispatch(&self, slot: usize) -> usize {
+        let events = self.events(slot, std::mem::take);
         events.into_iter().map(Waker::wake).count()
     }
 
@@ -188,16 +204,12 @@ impl Executor {
         Executor::start(config(workers))
     }
 
-    /// Opens a gate by an event of the guest's.
-    fn open_by_event(&self, gate: &Gate) {
+    /// Opens a gate by an event of the guest's, or of the worker of a slot.
+    fn open_by_event(&self, gate: &Gate, slot: usize) {
         gate.is_open.store(true, Ordering::SeqCst);
         let waiter = gate.waiter.lock().take();
-        self.park
-            .events
-            .lock()
-            .expect("nobody panics here")
-            .extend(waiter);
-        self.park.unpark(self.park.guest);
+        self.park.events(slot, |events| events.extend(waiter));
+        self.park.unpark(slot);
     }
 
     /// Spawns a future with a token.

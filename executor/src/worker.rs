@@ -9,7 +9,8 @@
 //! 3. the LIFO slot, at most three times in a row, then the deque, then a batch of the injector, then what yielded;
 //! 4. search (`worker/search.rs`): the other live slots in a random order, the injector, what yielded in other slots, at last (after some patience, if it has stolen before) the LIFO slots of those who
 //!    compute for long;
-//! 5. park, as `idle.md` says.
+//! 5. look at the driver, if that is likely to do instead of parking (`worker/look.rs`);
+//! 6. park, as `idle.md` says.
 //!
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
@@ -53,11 +54,13 @@ use std::time::Instant;
 mod company;
 mod leaving;
 mod load;
+mod look;
 mod polls;
 mod search;
 mod yields;
 
 use load::Measured;
+use look::ShortParks;
 use polls::{WINDOW_EVERY, count_down};
 use yields::Yields;
 
@@ -141,6 +144,8 @@ pub(crate) struct Worker {
     stamp_next: Cell<bool>,
     /// How much all have had to do of late.
     load: Cell<Measured>,
+    /// Whether it finds events as soon as it parks.
+    short_parks: ShortParks,
     /// Since when the thread has been awake.
     active_since: Cell<Instant>,
     /// State of the xorshift generator that picks the first victim.
@@ -285,6 +290,7 @@ impl Worker {
             chores: Cell::new(chores),
             stamp_next: Cell::new(false),
             load: Cell::new(Measured::new(now)),
+            short_parks: ShortParks::default(),
             active_since: Cell::new(now),
             // Any odd number that differs between slots.
             random: Cell::new(slot as u32 * 2 + 0x9E37_79B9),
@@ -425,7 +431,9 @@ impl Worker {
                 self.run_task(task);
                 continue;
             }
-            self.park();
+            if !self.look_first() {
+                self.park();
+            }
         }
         self.stop_searching();
     }
@@ -613,29 +621,6 @@ impl Worker {
 
     // ---------------------------------------------------------------- driver and parking
 
-    /// A look at the driver without sleeping.
-    #[cold]
-    pub(crate) fn look_at_driver(&self) {
-        let start = now();
-        self.measure_look(start);
-        let interval = u64::from(self.shared.config.event_interval);
-        // A window is not over before that: the average of one poll is no habit.
-        if (self.window.get()).is_none_or(|(_, begun)| self.epoch() - begun >= interval) {
-            self.measure_polls(start);
-            self.begin_window(start);
-        }
-        self.count_busy(start);
-        if !self.may_look(start) {
-            return;
-        }
-        bump(&self.own.counters.looks, 1);
-        if self.shared.park.look(self.slot) == Gathered::Something {
-            self.dispatch();
-            // However long the wakers took: there is a turn before the next look.
-            self.looked_at.set(now());
-        }
-    }
-
     /// Wakes what the driver has gathered; the thread must not be parked or searching (idle.md).
     pub(crate) fn dispatch(&self) {
         self.stop_searching();
@@ -729,6 +714,7 @@ impl Worker {
         if count_down(&self.window_in, WINDOW_EVERY) {
             self.begin_window(woken);
         }
+        self.note_park(woken.duration_since(since), gathered);
         if gathered == Gathered::Something {
             self.dispatch();
         }

@@ -68,32 +68,27 @@ pub(crate) mod epoll {
     //! For the wait on Linux.
 
     use super::*;
-    use rustix::event::epoll::EventFlags;
-    use std::os::fd::AsRawFd;
+    use std::{mem::MaybeUninit, os::fd::AsRawFd};
 
-    /// Room for the events of one call. A guess; where this call is needed, speed is not what matters.
-    const ROOM: usize = 64;
-
-    /// Waits with `epoll_wait`, in milliseconds (-1 = for ever), and passes keys and flags of the events to `take`.
+    /// Waits with `epoll_wait`, in milliseconds (-1 = for ever), for at most `ROOM` events, and passes them to `take`.
     ///
     /// # Errors
     ///
     /// Fails as the system call does.
-    pub(crate) fn wait_milliseconds(
+    #[inline]
+    pub(crate) fn wait_milliseconds<const ROOM: usize>(
         epoll: BorrowedFd<'_>,
         milliseconds: i32,
-        take: impl FnOnce(&mut dyn Iterator<Item = (u64, EventFlags)>),
+        take: impl FnOnce(&[libc::epoll_event]),
     ) -> io::Result<()> {
         let epoll = epoll.as_raw_fd();
-        let mut room = [libc::epoll_event { events: 0, u64: 0 }; ROOM];
+        let mut room = [const { MaybeUninit::<libc::epoll_event>::uninit() }; ROOM];
+        let (start, limit) = (room.as_mut_ptr().cast(), ROOM as i32);
         // SAFETY: there is room for as many events as we say (R3), and the borrowed descriptor is open.
-        let count =
-            unsafe { libc::epoll_wait(epoll, room.as_mut_ptr(), ROOM as i32, milliseconds) };
+        let count = unsafe { libc::epoll_wait(epoll, start, limit, milliseconds) };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        let mut events = room[..count]
-            .iter()
-            .map(|event| (event.u64, EventFlags::from_bits_retain(event.events)));
-        take(&mut events);
+        // SAFETY: the kernel has written so many (R3).
+        take(unsafe { room[..count].assume_init_ref() });
         Ok(())
     }
 }

@@ -262,6 +262,18 @@ impl Driver {
         }
     }
 
+    /// Gathers the events that are there, without waiting, and returns how many; none if another thread has the duty.
+    fn gather(&self, slot: usize) -> usize {
+        let Some(mut duty) = self.reactor.try_hold() else {
+            return 0;
+        };
+        let mut batch = self.batches[slot].lock();
+        let events = duty.wait(&mut batch.events, Some(Duration::ZERO));
+        drop((batch, duty));
+        self.hand_over_duty(slot);
+        events.unwrap_or(0)
+    }
+
     /// Waits for I/O if that is for this thread to do, else on the futex.
     fn wait(&self, slot: usize, timeout: Option<Duration>) -> Turn {
         let turn = if self.may_wait(slot) {
@@ -435,16 +447,15 @@ impl Park for Driver {
             }
             batch.last_look = now;
         }
-        let mut events = 0;
-        if let Some(mut duty) = self.reactor.try_hold() {
-            let mut batch = self.batches[slot].lock();
-            events = duty
-                .wait(&mut batch.events, Some(Duration::ZERO))
-                .unwrap_or(0);
-            drop((batch, duty));
-            self.hand_over_duty(slot);
-        }
+        let events = self.gather(slot);
         gathered(events > 0 || self.timer.is_due(slot, self.timer.clock().now()))
+    }
+
+    fn look_first(&self, slot: usize) -> Gathered {
+        if !self.may_wait(slot) {
+            return Gathered::Nothing;
+        }
+        gathered(self.gather(slot) > 0)
     }
 
     fn dispatch(&self, slot: usize) -> usize {

@@ -64,6 +64,35 @@ fn last_searcher_finds_work_vs_push() {
     });
 }
 
+/// A worker that is about to park looks for events first, and finds one whose task holds its thread. What is pushed meanwhile relies on it if it still counts as
+/// searching, and must be run by the other.
+#[test]
+fn look_first_vs_push() {
+    explore(40, || {
+        let executor = Executor::new(2);
+        let events = [Gate::new(), Gate::new()];
+        let (awaited, last) = (events.clone(), Gate::new());
+        let opened = Arc::clone(&last);
+        let stuck = executor.spawn(async move {
+            for event in awaited {
+                event.wait().await;
+            }
+            last.block();
+        });
+        // After the first, which it finds as soon as it parks, worker 0 looks first.
+        for event in &events {
+            while event.waiter.lock().is_none() {
+                thread::yield_now();
+            }
+            executor.open_by_event(event, 0);
+        }
+        let other = executor.spawn(async move { opened.open() });
+        wait(stuck).expect("no panic");
+        wait(other).expect("no panic");
+        executor.end();
+    });
+}
+
 /// A worker fills its LIFO slot and its deque and goes on with them, while another steals from both.
 #[test]
 fn steal_vs_lifo() {

@@ -62,7 +62,7 @@ fn guest_keeps_task_vs_thief() {
             let awaited = Arc::clone(&gate);
             let task = executor.spawn(async move { awaited.wait().await });
             yield_now().await;
-            executor.open_by_event(&gate);
+            executor.open_by_event(&gate, executor.park.guest);
             task.await.expect("no panic");
         });
         executor.end();

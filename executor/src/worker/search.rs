@@ -93,7 +93,7 @@ impl Worker {
     /// Looks at everybody else's queues, if not too many others do; lingers if that is in vain, and takes from a LIFO slot at last.
     pub(super) fn search(&self) -> Option<Runnable> {
         let has_stolen = self.has_stolen.replace(false);
-        if !self.start_searching() {
+        if !self.others_are_awake() || !self.start_searching() {
             return None;
         }
         if let Some(task) = self.look_around() {
@@ -123,7 +123,7 @@ impl Worker {
 
     /// Looks at everybody else's deques and at the injector.
     fn look_around(&self) -> Option<Runnable> {
-        let start = self.next_random() as usize % self.shared.slots.len();
+        let start = self.random_slot();
         loop {
             let mut contended = false;
             for victim in self.shared.slots.live_from(start) {
@@ -216,18 +216,20 @@ impl Worker {
 
     /// Whether somebody else is awake who may push something, and nobody wants this thread to do something else.
     fn may_linger(&self) -> bool {
-        let awake = self
-            .shared
-            .slots
-            .count_live()
-            .saturating_sub(self.shared.idle.parked());
         // Relaxed: raised with an unpark, or found a little later.
-        awake > 1 && self.own().signal.load(Ordering::Relaxed) == 0
+        self.others_are_awake() && self.own().signal.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether any other slot may hold tasks: those of workers that sleep are empty, and a guest that sleeps is not live. Out of date when it is returned; whoever
+    /// relies on it looks at everything before it parks (`idle.md`, P3).
+    fn others_are_awake(&self) -> bool {
+        let shared = &self.shared;
+        shared.slots.count_live() > 1 + shared.idle.parked()
     }
 
     /// The last attempt: the LIFO slot of somebody who computes for long.
     fn steal_lifo(&self) -> Option<Runnable> {
-        let start = self.next_random() as usize % self.shared.slots.len();
+        let start = self.random_slot();
         for victim in self.shared.slots.live_from(start) {
             let slot = self.shared.slots.get(victim);
             if victim == self.slot || slot.lifo.is_empty() {
@@ -260,6 +262,12 @@ impl Worker {
         {
             self.shared.notify();
         }
+    }
+
+    /// Some slot, to begin a walk at.
+    fn random_slot(&self) -> usize {
+        // As in D. Lemire, "Fast Random Integer Generation in an Interval", 2019: a division would cost as much as a steal.
+        ((u64::from(self.next_random()) * self.shared.slots.len() as u64) >> 32) as usize
     }
 
     pub(super) fn next_random(&self) -> u32 {

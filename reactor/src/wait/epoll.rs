@@ -109,16 +109,19 @@ impl Wait {
 
     /// Waits for events, and returns how many there are.
     pub(crate) fn wait(&self, buffer: &mut Buffer, timeout: Option<Duration>) -> io::Result<usize> {
-        // Relaxed: the flag only saves a refused call.
-        if !self.is_coarse.load(Relaxed) {
+        // A look costs less without a timeout to read. Relaxed: the flag only saves a refused call.
+        if timeout != Some(Duration::ZERO) && !self.is_coarse.load(Relaxed) {
             match self.wait_nanoseconds(buffer, timeout) {
                 Err(Errno::NOSYS | Errno::PERM) => self.is_coarse.store(true, Relaxed),
                 waited => return Ok(waited?),
             }
         }
         let milliseconds = milliseconds(timeout);
-        raw::epoll::wait_milliseconds(self.poller.as_fd(), milliseconds, |events| {
-            buffer.refill(decode(events));
+        raw::epoll::wait_milliseconds::<CAPACITY>(self.poller.as_fd(), milliseconds, |events| {
+            let flags = |bits| EventFlags::from_bits_retain(bits);
+            buffer.refill(decode(
+                events.iter().map(|event| (event.u64, flags(event.events))),
+            ));
         })?;
         Ok(buffer.len())
     }

@@ -1,9 +1,12 @@
 //! Parks of one slot, without an executor, by a clock that the test may move.
 
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake};
 use std::thread;
 
+use reactor::{Direction, Ready, Registration};
 use timer::{Clock, Entry, Pausable};
 
 use super::*;
@@ -68,13 +71,18 @@ fn driver_with_favoured_guest() -> Arc<Driver> {
     let reactor = reactor::Handle::new(|_| Poll::Ready(())).expect("there are descriptors left");
     let timer = timer::Handle::new(3, Clock::new(Pausable::No), |_| Poll::Ready(()));
     let driver = Driver::new(reactor, timer, 3, GUEST..OTHER + 1);
+    favour(&driver);
+    driver
+}
+
+/// Has it come to favour the first guest.
+fn favour(driver: &Arc<Driver>) {
     while driver.favour.guest().is_none() {
         assert!(!driver.parkers[GUEST].finish(), "no token before");
-        let waker = Waker::from(Arc::new(WakesGuest(Arc::clone(&driver))));
+        let waker = Waker::from(Arc::new(WakesGuest(Arc::clone(driver))));
         driver.batches[0].lock().wakers.push_back(waker);
         assert_eq!(driver.dispatch(0), 1);
     }
-    driver
 }
 
 /// The same when the guest has found the duty taken, and sleeps on its futex.
@@ -113,6 +121,38 @@ fn a_worker_that_parks_rouses_a_favoured_guest_that_sleeps_without_the_duty() {
     driver.unpark(0);
     let gathered = worker.recv_timeout(10_000 * MS).expect("it was unparked");
     assert_eq!(gathered, Gathered::Nothing);
+}
+
+#[test]
+fn a_look_before_parking_finds_events_unless_others_are_to_wait_for_them() {
+    let reactor = reactor::Handle::new(|_| Poll::Ready(())).expect("there are descriptors left");
+    let timer = timer::Handle::new(3, Clock::new(Pausable::No), |_| Poll::Ready(()));
+    let driver = Driver::new(reactor, timer, 3, GUEST..OTHER + 1);
+    assert_eq!(driver.look_first(0), Gathered::Nothing);
+
+    // A socket with room to write: there is an event as soon as it is registered.
+    let (socket, _peer) = UnixStream::pair().expect("there are descriptors left");
+    let registered = || {
+        let interest = reactor::Interest::WRITABLE;
+        Registration::new(socket.as_fd(), interest, Ready::EMPTY, &driver.reactor)
+    };
+    let event = registered().expect("it can be waited for");
+    let duty = driver.reactor.try_hold().expect("nobody has it");
+    assert_eq!(driver.look_first(0), Gathered::Nothing);
+    drop(duty);
+    assert_eq!(driver.look_first(GUEST), Gathered::Nothing);
+    assert_eq!(driver.look_first(0), Gathered::Something);
+    assert!(!driver.reactor.is_held());
+    assert_eq!(driver.dispatch(0), 0);
+    let mut cx = Context::from_waker(Waker::noop());
+    let ready = event.poll_ready(&mut cx, Direction::Write);
+    assert!(ready.is_ready());
+    drop(event);
+
+    let _event = registered().expect("it can be waited for");
+    favour(&driver);
+    assert_eq!(driver.look_first(0), Gathered::Nothing);
+    assert_eq!(driver.look_first(GUEST), Gathered::Something);
 }
 
 /// The unpark comes when the first wait's time is up, and the deadline is not there yet.

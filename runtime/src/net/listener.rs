@@ -1,8 +1,16 @@
 //! What the listeners have in common: accepting.
+//!
+//! Accepting takes connections until the queue is empty, since the poller reports a change and not a state. On Linux an `accept4` that finds nothing takes
+//! as long as three reads, for it makes the new socket before it looks into the queue (3.4 µs on the machine of the benchmarks; `poll` 0.3 µs). So after a connection
+//! the queue is asked whether there is another.
+//!
+//! *The race feared*: a connection comes after the question was answered, and nobody is told. *Why it cannot happen*: "empty" is treated like an `accept4` that found nothing.
+//! The readiness that was seen before the question is taken back, and an event since then prevents that (the reactor's `source.rs`).
 
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use reactor::{Direction, Interest};
@@ -17,6 +25,8 @@ pub(super) struct Listener<E> {
     pub(super) socket: Socket<E>,
     /// The pause after descriptors have run out.
     backoff: Backoff,
+    /// Whether a connection has been accepted since the queue was last found empty: there may be no other.
+    has_accepted: AtomicBool,
 }
 
 impl<E: AsFd> Listener<E> {
@@ -25,6 +35,7 @@ impl<E: AsFd> Listener<E> {
         Listener {
             socket,
             backoff: Backoff::default(),
+            has_accepted: AtomicBool::new(false),
         }
     }
 
@@ -55,17 +66,58 @@ impl<E: AsFd> Listener<E> {
 
     /// Takes the first connection from the queue that is still one. Ends: each that is not leaves the queue.
     fn accept_now(&self) -> io::Result<(socket2::Socket, SockAddr)> {
-        loop {
-            match os::accept(self.socket.io()) {
-                Err(error) if is_aborted(&error) => {}
-                accepted => return accepted,
-            }
+        // Relaxed, here and below: it only tells which of two system calls is likely to be the better one.
+        let accepted =
+            if self.has_accepted.load(Ordering::Relaxed) && !os::may_accept(self.socket.io()) {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else {
+                loop {
+                    match os::accept(self.socket.io()) {
+                        Err(error) if is_aborted(&error) => {}
+                        accepted => break accepted,
+                    }
+                }
+            };
+        if self.has_accepted.load(Ordering::Relaxed) != accepted.is_ok() {
+            self.has_accepted.store(accepted.is_ok(), Ordering::Relaxed);
         }
+        accepted
     }
 }
 
 impl<E: fmt::Debug> fmt::Debug for Listener<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.socket.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn after_a_connection_the_queue_is_asked_for_the_next_one() {
+        let runtime = crate::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("there are descriptors left");
+        let _entered = runtime.enter();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports left");
+        let address = listener.local_addr().expect("it is bound");
+        listener.set_nonblocking(true).expect("a socket");
+        let listener = Listener::new(Socket::from_std(listener).expect("it can be waited for"));
+        let has_accepted = || listener.has_accepted.load(Ordering::Relaxed);
+        let is_empty = || {
+            let accepted = listener.accept_now();
+            accepted.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        };
+        assert!(is_empty() && !has_accepted());
+        let _clients = [(); 2].map(|()| TcpStream::connect(address).expect("it listens"));
+        for _ in 0..2 {
+            listener.accept_now().expect("a connection");
+            assert!(has_accepted());
+        }
+        assert!(is_empty() && !has_accepted());
+        let _client = TcpStream::connect(address).expect("it listens");
+        listener.accept_now().expect("a connection");
     }
 }

@@ -76,6 +76,24 @@ pub(crate) fn socket(domain: Domain, kind: Type) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Whether a listener's queue has a connection, or the listener an error to report. One system call; when it fails, `accept` says why.
+#[cfg(target_os = "linux")]
+pub(crate) fn may_accept(listener: &impl AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    const AT_ONCE: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut asked = [PollFd::new(listener, PollFlags::IN)];
+    poll(&mut asked, Some(&AT_ONCE)) != Ok(0)
+}
+
+/// Whether it is worth while to call `accept`, which costs no more than the question.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn may_accept(_listener: &impl AsFd) -> bool {
+    true
+}
+
 /// Accepts a connection as a socket that does not block: one system call.
 #[cfg(target_os = "linux")]
 pub(crate) fn accept(listener: &impl AsFd) -> io::Result<(Socket, SockAddr)> {
