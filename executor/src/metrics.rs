@@ -53,7 +53,7 @@ pub(crate) struct SlotCounters {
     pub(crate) lifo_steals: AtomicU64,
     /// How many tasks it took from the injector.
     pub(crate) injected: AtomicU64,
-    /// How often it looked at the driver because it had been busy for long.
+    /// How often it looked at the driver without sleeping.
     pub(crate) looks: AtomicU64,
 }
 
@@ -274,7 +274,7 @@ pub struct WorkerMetrics {
     pub lifo_steals: u64,
     /// How many tasks it took from the injector.
     pub injected: u64,
-    /// How often it looked at the driver because it had been busy for long.
+    /// How often it looked at the driver without sleeping.
     pub looks: u64,
     /// How many tasks wait in its deque and its LIFO slot.
     pub depth: usize,

@@ -37,7 +37,7 @@ pub enum Gathered {
 /// What the threads of an executor sleep on.
 ///
 /// Slots are known by their index; a slot is served by one thread at a time, and only that thread calls
-/// `adopt`, `park`, `look`, `dispatch` and `retire` for it. `unpark` may come from anywhere.
+/// `adopt`, `park`, `look`, `look_first`, `dispatch` and `retire` for it. `unpark` may come from anywhere.
 pub trait Park: Send + Sync + fmt::Debug + 'static {
     /// Makes the calling thread the one that sleeps for `slot`.
     fn adopt(&self, slot: usize);
@@ -55,7 +55,7 @@ pub trait Park: Send + Sync + fmt::Debug + 'static {
         Gathered::Nothing
     }
 
-    /// Wakes the tasks behind what `park` and `look` have gathered, and returns how many.
+    /// Wakes the tasks behind what `park`, `look` and `look_first` have gathered, and returns how many.
     fn dispatch(&self, slot: usize) -> usize;
 
     /// Ends the current sleep of `slot`, or the next one.

@@ -145,6 +145,9 @@ pub(crate) mod bug {
     /// Workers are notified for an injected task before it is there.
     pub(crate) const INJECT_LATE: Bug =
         Bug::composed("inject_late", "spawn_from_outside_vs_last_park");
+    /// A worker that finds events before it parks ends its search without a look at the queues.
+    pub(crate) const LOOK_ENDS_SEARCH_SILENTLY: Bug =
+        Bug::composed("look_ends_search_silently", "look_first_vs_push");
     /// A worker that parks does not look for tasks that yielded.
     pub(crate) const YIELDED_UNSEEN: Bug = Bug::composed("yielded_unseen", "yield_vs_last_park");
     /// A root's waker looks where the thread sleeps before it says that the root is woken.

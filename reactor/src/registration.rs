@@ -160,7 +160,7 @@ impl Registration {
 
     /// Tries an operation if the interest is ready.
     ///
-    /// `f` must make the system call itself and return `WouldBlock` only if that did.
+    /// `f` must make the system call itself and return `WouldBlock` only if that did, or if the system said that it would.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl Registration {
 
     /// Performs an operation as soon as the direction is ready, and again whenever it would block.
     ///
-    /// `f` must make the system call itself and return `WouldBlock` only if that did. The waker is kept as by
+    /// `f` must make the system call itself and return `WouldBlock` only if that did, or if the system said that it would. The waker is kept as by
     /// [`poll_ready`](Self::poll_ready).
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl Registration {
 
     /// Performs an operation as soon as the interest is ready, and again whenever it would block.
     ///
-    /// `f` must make the system call itself and return `WouldBlock` only if that did.
+    /// `f` must make the system call itself and return `WouldBlock` only if that did, or if the system said that it would.
     ///
     /// # Errors
     ///

@@ -744,25 +744,25 @@ fn accept_may_be_dropped_without_losing_a_connection() {
 
 #[test]
 fn no_connection_is_missed_that_comes_while_the_queue_is_found_empty() {
-    const CONNECTIONS: usize = 3000;
+    const CLIENTS: usize = 3;
+    const CONNECTIONS: usize = 1000;
     on_each(|| async {
         let listener = TcpListener::bind(ANY).await.unwrap();
         let address = listener.local_addr().unwrap();
-        // One after the other, as fast as they are accepted: the next one comes while the listener looks whether there is one.
-        let (accepted, may_connect) = std::sync::mpsc::sync_channel(1);
-        let clients = std::thread::spawn(move || {
-            for _ in 0..CONNECTIONS {
-                may_connect.recv().unwrap();
-                std::net::TcpStream::connect(address).unwrap();
-            }
+        // A connection takes a client some times what the listener needs for it: the queue is empty again and again when the next one comes.
+        let clients = [(); CLIENTS].map(|()| {
+            std::thread::spawn(move || {
+                for _ in 0..CONNECTIONS {
+                    std::net::TcpStream::connect(address).unwrap();
+                }
+            })
         });
-        accepted.send(()).unwrap();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..CLIENTS * CONNECTIONS {
             listener.accept().await.unwrap();
-            // The last one is not waited for any more.
-            let _ = accepted.try_send(());
         }
-        clients.join().unwrap();
+        for client in clients {
+            client.join().unwrap();
+        }
     });
 }
 

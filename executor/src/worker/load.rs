@@ -69,7 +69,7 @@ impl Worker {
         if self.shared.crowd.is_crowded() {
             return Load::Crowded;
         }
-        // The thread has just woken up, or has just looked at the clock.
+        // The thread has woken up then, or looked at the clock: some turns ago at most.
         let load = (self.load.get()).at(self.active_since.get(), || self.shared.busy_nanos());
         self.load.set(load);
         // Hogs have the other cores.

@@ -6,7 +6,7 @@
 //! the edge.
 //!
 //! `epoll_pwait2` came with Linux 5.11, and some sandboxes refuse calls that they do not know. After the first
-//! refusal the older call is used, with timeouts rounded up to milliseconds.
+//! refusal the older call is used, with timeouts rounded up to milliseconds; for looks it is used at all times.
 
 use std::{
     io,

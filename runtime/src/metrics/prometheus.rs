@@ -196,7 +196,7 @@ fn workers(to: &mut Writer<'_, '_>, metrics: &RuntimeMetrics) -> fmt::Result {
         ),
         (
             "runtime_worker_driver_looks_total",
-            "Times the worker, busy for long, looked for I/O and timers.",
+            "Times the worker looked for I/O and timers without sleeping.",
             WorkerMetrics::driver_looks,
         ),
     ];
