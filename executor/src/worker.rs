@@ -661,7 +661,7 @@ impl Worker {
         self.count_busy(now);
     }
 
-    /// The thread has slept.
+    /// The thread has slept, or would have.
     pub(crate) fn count_unpark(&self, now: Instant) {
         self.active_since.set(now);
         self.looked.set(self.epoch());

@@ -88,6 +88,7 @@ impl Worker {
             let start = now();
             self.measure_polls(start);
             self.count_busy(start);
+            self.count_unpark(start);
         }
         if self.shared.park.look_first(self.slot) == Gathered::Nothing {
             // It is part of parking, and not counted.
