@@ -1,8 +1,8 @@
 //! What the listeners have in common: accepting.
 //!
 //! Accepting takes connections until the queue is empty, since the poller reports a change and not a state. On Linux an `accept4` that finds nothing takes
-//! as long as three reads, for it makes the new socket before it looks into the queue (3.4 µs on the machine of the benchmarks; `poll` 0.3 µs). So after a connection
-//! the queue is asked whether there is another: for a burst of ten or more that costs more than it saves, and less than a hundredth of what they take.
+//! as long as ten reads that find nothing, for it makes the new socket before it looks into the queue (3.4 µs on the machine of the benchmarks; `poll` 0.3 µs). So after a connection
+//! the queue is asked whether there is another. (For bursts of ten and more that costs more than it saves, about a hundredth of what they take.)
 //!
 //! *The race feared*: a connection comes after the question was answered, and nobody is told. *Why it cannot happen*: "empty" is treated like an `accept4` that found nothing.
 //! The readiness that was seen before the question is taken back, and an event since then prevents that (the reactor's `source.rs`).
