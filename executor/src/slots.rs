@@ -309,7 +309,7 @@ fn live_bits(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
 }
 
-/// Goes round the live slots ([`Slots::live_from`]). Written by hand: every search walks here three times, and adapters took five times the instructions.
+/// Goes round the live slots ([`Slots::live_from`]). Written by hand: every search walks here three times, and adapters took twice the instructions.
 pub(crate) struct LiveSlots<'a> {
     /// The bits of all slots.
     words: &'a [CachePadded<AtomicU64>],
