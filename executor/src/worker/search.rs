@@ -1,4 +1,4 @@
-//! Searching: how a worker that has run out of work finds some (`idle.md`, Search).
+//! Searching: how a worker that has run out of work finds some (`idle.md`, Search), if anybody else is awake who may have any.
 //!
 //! First everybody else's deques, from a random one on, the injector, and what yielded elsewhere; then, if it has stolen before, a while of lingering, with the core given up
 //! between two looks; at last the LIFO slots of those who compute for long. A searcher takes from a LIFO slot only on this last attempt, and only if
