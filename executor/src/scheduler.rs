@@ -292,9 +292,9 @@ impl Shared {
         self.slots.take(seat)
     }
 
-    /// Whether this is a forked child of the process that started the runtime. One system call.
+    /// Whether this is a forked child of the process that started the runtime.
     pub(crate) fn is_forked(&self) -> bool {
-        self.process != std::process::id()
+        self.process != (self.config.process_id)()
     }
 }
 
@@ -344,7 +344,7 @@ impl Handle {
             spare_name: Mutex::new(None),
             stamps: Mutex::new(Vec::new()),
             seekers: Mutex::new(Vec::new()),
-            process: std::process::id(),
+            process: (config.process_id)(),
             closing: AtomicBool::new(false),
             config,
         });

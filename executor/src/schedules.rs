@@ -104,6 +104,7 @@ fn config(workers: usize) -> Config {
             report: Arc::new(|_| {}),
             stack: None,
         },
+        process_id: std::process::id,
         probe: None,
         on_thread_start: None,
         on_thread_stop: None,

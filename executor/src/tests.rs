@@ -65,6 +65,7 @@ fn config(flavor: Flavor, workers: usize) -> Config {
             report: Arc::new(|_| {}),
             stack: None,
         },
+        process_id: std::process::id,
         probe: None,
         on_thread_start: None,
         on_thread_stop: None,

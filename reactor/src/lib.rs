@@ -25,6 +25,7 @@
 //! | `slab` | where sources live: pages that outlive every event |
 //! | `owners` | which registration a descriptor's number belongs to |
 //! | `wait` | the one seam to the operating system: raw epoll, or `Poller::wait` |
+//! | `process` | which process this is, without a system call |
 //! | `raw` | all unsafe code of this crate |
 //! | `interest`, `readiness`, `token` | one small value type each |
 //! | `async_fd` | [`AsyncFd`]: any descriptor, awaitable |
@@ -46,6 +47,7 @@ mod held;
 mod interest;
 mod metrics;
 mod owners;
+mod process;
 mod raw;
 mod reactor;
 mod readiness;
@@ -63,6 +65,7 @@ pub use async_fd::{
 pub use context::EnterGuard;
 pub use interest::Interest;
 pub use metrics::Metrics;
+pub use process::process_id;
 #[cfg(fuzzing)]
 pub use reactor::model;
 pub use reactor::{Duty, Events, Handle};

@@ -1,4 +1,4 @@
-//! All unsafe code of this crate: raw descriptors, and one raw system call.
+//! All unsafe code of this crate: raw descriptors, one raw system call, and a page that does not come along when the process forks.
 //!
 //! Invariants:
 //!
@@ -6,6 +6,7 @@
 //!   open under it, and keeps no reference to it. Nothing is read, written or closed through it.
 //! - R2. A number is only given to calls about the poller; what the number means by then is for `owners` to know.
 //! - R3. The kernel writes at most as many events as it was told there is room for, and says how many it wrote.
+//! - R4. The page is private to this process, zero at first, aligned as pages are, and never given back.
 
 #![allow(unsafe_code)]
 
@@ -90,5 +91,38 @@ pub(crate) mod epoll {
         // SAFETY: the kernel has written so many (R3).
         take(unsafe { room[..count].assume_init_ref() });
         Ok(())
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) mod fork {
+    //! For the number of this process.
+
+    use super::*;
+    use std::{ptr, sync::atomic::AtomicU32};
+
+    /// Returns a number that is zero now, and is zero again in each child of this process when it begins.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the system calls do: the kernel knows `MADV_WIPEONFORK` from 4.14 on.
+    pub(crate) fn zero_in_children() -> io::Result<&'static AtomicU32> {
+        let length = size_of::<AtomicU32>();
+        let (protection, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        );
+        // SAFETY: a new mapping, at an address that the kernel chooses.
+        let page = unsafe { libc::mmap(ptr::null_mut(), length, protection, flags, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it says what a fork makes of that page, which nobody else knows yet.
+        if unsafe { libc::madvise(page, length, libc::MADV_WIPEONFORK) } != 0 {
+            // The page stays: this happens once in a process.
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: R4; and all access is atomic.
+        Ok(unsafe { AtomicU32::from_ptr(page.cast()) })
     }
 }

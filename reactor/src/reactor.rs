@@ -26,7 +26,6 @@ use std::{
     fmt, io,
     os::fd::RawFd,
     panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind},
-    process,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -42,7 +41,7 @@ use crate::{
     held::Held,
     metrics::{Metrics, bump},
     owners::Owners,
-    raw,
+    process_id, raw,
     slab::Slab,
     source::Source,
     token::Token,
@@ -105,7 +104,7 @@ impl Handle {
                 duty: CachePadded::default(),
                 interrupts: CachePadded::default(),
                 charge,
-                process: process::id(),
+                process: process_id(),
             }),
         })
     }
@@ -320,7 +319,7 @@ impl Handle {
 
     /// Whether this is a child of the process that created the reactor.
     fn is_forked(&self) -> bool {
-        self.reactor.process != process::id()
+        self.reactor.process != process_id()
     }
 }
 

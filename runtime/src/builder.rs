@@ -506,6 +506,7 @@ impl Builder {
                 report: self.on_slow_poll.clone().unwrap_or_else(default_report),
                 stack: STACK,
             },
+            process_id: reactor::process_id,
             probe: Some(Probe {
                 id: probe::id,
                 blocked: probe::is_blocked,

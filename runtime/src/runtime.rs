@@ -36,8 +36,8 @@ pub enum RuntimeFlavor {
 /// # Processes that fork
 ///
 /// A child of `fork` has none of its parent's threads. It may start a runtime of its own, drop that of its parent, and leave a `block_on` inside
-/// of which it was forked. `block_on` of the parent's runtime, and whatever makes a socket there, panics and says so. A spawn does not: to
-/// find out would be a system call for each. The task is never polled, and what awaits it waits for ever, as does what a child
+/// of which it was forked. `block_on` of the parent's runtime, and whatever makes a socket there, panics and says so. A spawn does not:
+/// the task is never polled, and what awaits it waits for ever, as does what a child
 /// that was forked inside of `block_on` goes on to await there; and such a wait may take events away from the parent.
 ///
 /// # Examples

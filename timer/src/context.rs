@@ -6,7 +6,7 @@
 //! entered something. So each kind of guard undoes what it did, and nothing else; guards for serving
 //! may even be dropped out of order.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
@@ -18,14 +18,28 @@ use crate::timer::{Handle, Timers};
 struct Context {
     /// What `Handle::current` returns, but for the line that it counts on.
     current: Option<Handle>,
-    /// The shards that guards of this thread stand for; the last one is served. Each comes with a
-    /// handle on a line of this thread's own.
-    served: Vec<(Handle, usize)>,
+    /// The shards that guards of this thread stand for; the last one is served.
+    served: Vec<Served>,
+    /// The number of the next guard.
+    next: u64,
+}
+
+/// A shard that this thread serves.
+struct Served {
+    /// The number of its guard.
+    guard: u64,
+    /// As the thread came by it.
+    handle: Handle,
+    /// The same on a line of this thread's own, made when the first handle is asked for: many a thread
+    /// inside `block_on` asks for none.
+    own: OnceCell<Handle>,
+    /// Which shard.
+    shard: usize,
 }
 
 thread_local! {
     static CONTEXT: RefCell<Context> = const {
-        RefCell::new(Context { current: None, served: Vec::new() })
+        RefCell::new(Context { current: None, served: Vec::new(), next: 0 })
     };
     /// The last of `Context::served`: the address of its timers, null if there is none, and the shard. Apart from the rest,
     /// since what needs no destructor is read without a look whether that has run. The address is only compared, and
@@ -39,7 +53,12 @@ impl Context {
     fn handle(&self) -> Option<&Handle> {
         let current = self.current.as_ref()?;
         if served_shard(current.timers()).is_some() {
-            self.served.last().map(|(own, _)| own)
+            let served = self.served.last()?;
+            Some(
+                served
+                    .own
+                    .get_or_init(|| served.handle.on_a_line_of_its_own()),
+            )
         } else {
             Some(current)
         }
@@ -48,7 +67,7 @@ impl Context {
     /// Notes in `SERVED` what is served now.
     fn publish(&self) {
         let served = self.served.last();
-        let served = served.map(|(own, shard)| (Arc::as_ptr(own.timers()), *shard));
+        let served = served.map(|served| (Arc::as_ptr(served.handle.timers()), served.shard));
         SERVED.set(served.unwrap_or((ptr::null(), 0)));
     }
 }
@@ -83,8 +102,8 @@ impl Drop for EnterGuard {
 #[derive(Debug)]
 #[must_use = "the thread serves the shard until the guard is dropped"]
 pub struct ServeGuard {
-    /// The handle that the entry in `Context::served` is known by.
-    own: Handle,
+    /// The number that the entry in `Context::served` is known by.
+    number: u64,
     /// A guard belongs to its thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -96,7 +115,7 @@ impl Drop for ServeGuard {
             let at = context
                 .served
                 .iter()
-                .rposition(|(own, _)| own.is_line_of(&self.own))?;
+                .rposition(|served| served.guard == self.number)?;
             let left = context.served.remove(at);
             context.publish();
             Some(left)
@@ -132,14 +151,21 @@ pub(crate) fn enter(handle: &Handle) -> EnterGuard {
 
 /// Notes that this thread serves `shard` of the timers of `handle`.
 pub(crate) fn serve(handle: &Handle, shard: usize) -> ServeGuard {
-    let own = handle.on_a_line_of_its_own();
-    CONTEXT.with(|c| {
+    let number = CONTEXT.with(|c| {
         let mut context = c.borrow_mut();
-        context.served.push((own.clone(), shard));
+        let number = context.next;
+        context.next += 1;
+        context.served.push(Served {
+            guard: number,
+            handle: handle.clone(),
+            own: OnceCell::new(),
+            shard,
+        });
         context.publish();
+        number
     });
     ServeGuard {
-        own,
+        number,
         _not_send: PhantomData,
     }
 }

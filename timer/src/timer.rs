@@ -263,11 +263,6 @@ impl Handle {
         Handle::over(self.line.timers.clone())
     }
 
-    /// Returns whether both handles are clones of one another.
-    pub(crate) fn is_line_of(&self, other: &Handle) -> bool {
-        Arc::ptr_eq(&self.line, &other.line)
-    }
-
     pub(crate) fn timers(&self) -> &Arc<Timers> {
         &self.line.timers
     }
