@@ -124,7 +124,7 @@ pub(crate) struct Seated<'a> {
 
 impl<'a> Seated<'a> {
     pub(crate) fn take(shared: &Arc<Shared>, role: Role, root: &'a Root) -> Option<Seated<'a>> {
-        let slot = shared.free_slot(Seat::Guest)?;
+        let slot = shared.slots.take(Seat::Guest)?;
         shared.threads.join();
         let worker = Worker::new(shared, slot, role);
         let before = context::set_worker(Some(Rc::clone(&worker)));

@@ -60,7 +60,7 @@ impl Shared {
         if !self.threads.call_up(self.config.workers) {
             return;
         }
-        let Some(slot) = self.free_slot(Seat::Worker) else {
+        let Some(slot) = self.slots.take(Seat::Worker) else {
             self.threads.call_off();
             return;
         };

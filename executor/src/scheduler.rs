@@ -24,7 +24,7 @@ use crate::metrics::Counters;
 use crate::park::Park;
 use crate::report::Reporter;
 use crate::rescue::Stamp;
-use crate::slots::{Seat, Slots};
+use crate::slots::Slots;
 use crate::sync::deque::{Injector, Steal};
 use crate::sync::{AtomicBool, Mutex, Ordering, bug, scaled, thread_local};
 use crate::task::{
@@ -282,14 +282,6 @@ impl Shared {
         if parked == Parked::Recheck && self.has_work() {
             self.notify();
         }
-    }
-
-    /// Takes a slot for a thread that comes and goes; none once the executor closes.
-    pub(crate) fn free_slot(&self, seat: Seat) -> Option<usize> {
-        if self.is_closing() {
-            return None;
-        }
-        self.slots.take(seat)
     }
 
     /// Whether this is a forked child of the process that started the runtime.

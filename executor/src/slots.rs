@@ -6,7 +6,8 @@
 //! Nothing that a slot owns can be reached by one thread alone: others steal from the deque, from the tasks that yielded and, when the owner
 //! computes for long, from the LIFO slot.
 //!
-//! Indices: `0..workers` are served from the start, then come the slots for guests, then those for spares.
+//! Indices: `0..workers` are served from the start, then come the slots for guests, then those for spares. There are 136 of the latter, of which most
+//! programs need one or two, and each is 2 kB; so a slot is made when somebody first asks for it.
 //!
 //! A slot is *live* while a thread serves it; a guest's only while that thread is awake. Stealing and the
 //! last look before parking go over the live slots. The rule that makes it safe to skip the others: **the
@@ -16,7 +17,7 @@
 use crate::metrics::SlotCounters;
 use crate::scheduler::pop;
 use crate::sync::deque::{Injector, Steal, Stealer, Worker as Deque};
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, bug};
 use crate::task::{AtomicRunnable, Place, Runnable};
 use crossbeam_utils::CachePadded;
 use std::fmt;
@@ -177,13 +178,22 @@ pub(crate) enum Seat {
 #[derive(Debug)]
 pub(crate) struct Slots {
     /// Never changes its length. Each slot in an `Arc`, so that its owner reaches it without looking it up.
-    slots: Box<[Arc<CachePadded<Slot>>]>,
+    slots: Box<[OnceLock<Arc<CachePadded<Slot>>>]>,
     /// One bit a slot. Written by read-modify-writes only.
     live: Box<[CachePadded<AtomicU64>]>,
-    /// Slots that no thread has: for workers' stand-ins, and for guests.
-    free: Mutex<[Vec<usize>; 2]>,
+    /// Slots that no thread has.
+    free: Mutex<Free>,
     /// One more than the highest slot that was ever taken: those who look at all slots stop there.
     used: AtomicUsize,
+}
+
+/// Slots that no thread has.
+#[derive(Debug)]
+struct Free {
+    /// For workers' stand-ins, and for guests.
+    slots: [Vec<usize>; 2],
+    /// No slot is given away any more.
+    closed: bool,
 }
 
 impl Slots {
@@ -194,16 +204,17 @@ impl Slots {
         LazyLock::force(&START);
         let descending = |from: usize, to: usize| (from..to).rev().collect();
         Slots {
-            slots: (0..total)
-                .map(|_| Arc::new(CachePadded::new(Slot::new())))
-                .collect(),
+            slots: (0..total).map(|_| OnceLock::new()).collect(),
             live: (0..total.div_ceil(64))
                 .map(|_| CachePadded::new(AtomicU64::new(0)))
                 .collect(),
-            free: Mutex::new([
-                descending(workers + guests, total),
-                descending(workers, workers + guests),
-            ]),
+            free: Mutex::new(Free {
+                slots: [
+                    descending(workers + guests, total),
+                    descending(workers, workers + guests),
+                ],
+                closed: false,
+            }),
             used: AtomicUsize::new(workers),
         }
     }
@@ -212,21 +223,38 @@ impl Slots {
         self.slots.len()
     }
 
+    #[inline]
+    fn made(&self, slot: usize) -> &Arc<CachePadded<Slot>> {
+        self.slots[slot].get_or_init(|| Arc::new(CachePadded::new(Slot::new())))
+    }
+
+    #[inline]
     pub(crate) fn get(&self, slot: usize) -> &Slot {
-        &self.slots[slot]
+        self.made(slot)
     }
 
     /// The slot itself, for its owner.
     pub(crate) fn share(&self, slot: usize) -> Arc<CachePadded<Slot>> {
-        Arc::clone(&self.slots[slot])
+        Arc::clone(self.made(slot))
     }
 
-    /// Takes a slot that no thread has.
+    /// Takes a slot that no thread has; none once they are closed.
     pub(crate) fn take(&self, seat: Seat) -> Option<usize> {
-        let slot = self.free.lock()[seat as usize].pop()?;
+        let mut free = self.free.lock();
+        if free.closed {
+            return None;
+        }
+        let slot = free.slots[seat as usize].pop()?;
         // Relaxed: whoever must know of a slot that has just been taken is told in other ways (the live bit, an unpark).
         self.used.fetch_max(slot + 1, Ordering::Relaxed);
         Some(slot)
+    }
+
+    /// Gives no slot away any more, and returns how many of them, from the first, have ever been taken.
+    pub(crate) fn close(&self) -> usize {
+        let mut free = self.free.lock();
+        free.closed = !bug::SHUTDOWN_FRESH_SLOT_MISSED.is_on();
+        self.used()
     }
 
     /// How many slots, from the first, have ever been taken.
@@ -237,20 +265,20 @@ impl Slots {
 
     /// Gives a slot back; its deque must have been put back before.
     pub(crate) fn give_back(&self, slot: usize, seat: Seat) {
-        debug_assert!(self.slots[slot].deque.lock().is_some());
-        self.free.lock()[seat as usize].push(slot);
+        debug_assert!(self.get(slot).deque.lock().is_some());
+        self.free.lock().slots[seat as usize].push(slot);
     }
 
     /// Takes the deque of a slot that no thread serves.
     pub(crate) fn take_deque(&self, slot: usize) -> Deque<Runnable> {
-        let deque = self.slots[slot].deque.lock().take();
+        let deque = self.get(slot).deque.lock().take();
         deque.expect("a slot is taken by one thread at a time")
     }
 
     /// Puts the deque back when a thread leaves the slot.
     pub(crate) fn put_deque(&self, slot: usize, deque: Deque<Runnable>) {
         debug_assert!(deque.is_empty(), "a slot is left with tasks in it");
-        *self.slots[slot].deque.lock() = Some(deque);
+        *self.get(slot).deque.lock() = Some(deque);
     }
 
     /// Makes `slot` live.
@@ -380,5 +408,30 @@ mod tests {
         assert_eq!(slots.used(), 4);
         slots.give_back(3, Seat::Worker);
         assert_eq!(slots.take(Seat::Worker), Some(3));
+    }
+
+    #[test]
+    fn a_slot_is_made_when_it_is_asked_for() {
+        let slots = Slots::new(2, 100, 8);
+        let made = || {
+            (slots.slots.iter())
+                .filter(|slot| slot.get().is_some())
+                .count()
+        };
+        assert_eq!(made(), 0);
+        let _one = slots.share(1);
+        let guest = slots.take(Seat::Guest).expect("all are free");
+        drop(slots.take_deque(guest));
+        assert_eq!(made(), 2);
+    }
+
+    #[test]
+    fn closed_slots_are_not_given_away() {
+        let slots = Slots::new(2, 1, 1);
+        let guest = slots.take(Seat::Guest).expect("it is free");
+        assert_eq!(slots.close(), 3);
+        slots.give_back(guest, Seat::Guest);
+        assert_eq!(slots.take(Seat::Guest), None);
+        assert_eq!(slots.take(Seat::Worker), None);
     }
 }

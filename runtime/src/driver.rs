@@ -80,6 +80,14 @@ enum IsLast {
     No,
 }
 
+/// What the thread of a slot works with.
+struct SlotState {
+    /// What it has gathered.
+    batch: Mutex<Batch>,
+    /// How long after its timeout it is awake at best, in nanoseconds. Written by that thread.
+    lead: AtomicU32,
+}
+
 impl Batch {
     fn pop(&mut self) -> Option<(Waker, IsLast)> {
         let waker = self.wakers.pop_front()?;
@@ -100,10 +108,8 @@ pub(crate) struct Driver {
     pub(crate) timer: timer::Handle,
     /// Where each slot's thread sleeps.
     parkers: Box<[Parker]>,
-    /// What each slot's thread has gathered.
-    batches: Box<[CachePadded<Mutex<Batch>>]>,
-    /// How long after its timeout each slot's thread is awake at best, in nanoseconds. Written by that thread.
-    leads: Box<[CachePadded<AtomicU32>]>,
+    /// What each slot's thread works with.
+    slots: Box<[CachePadded<SlotState>]>,
     /// The slot whose thread waits for I/O, or `NOBODY`.
     in_driver: CachePadded<AtomicUsize>,
     /// The guest that is to wait for I/O, if any.
@@ -131,19 +137,22 @@ impl Driver {
         slots: usize,
         guests: Range<usize>,
     ) -> Arc<Driver> {
-        let batch = || {
-            CachePadded::new(Mutex::new(Batch {
-                events: Events::new(),
-                wakers: VecDeque::new(),
-                last_look: Instant::now(),
-            }))
+        let now = Instant::now();
+        let slot = || {
+            CachePadded::new(SlotState {
+                batch: Mutex::new(Batch {
+                    events: Events::new(),
+                    wakers: VecDeque::new(),
+                    last_look: now,
+                }),
+                lead: AtomicU32::new(0),
+            })
         };
         let driver = Arc::new(Driver {
             reactor,
             timer,
             parkers: (0..slots).map(|_| Parker::new()).collect(),
-            batches: (0..slots).map(|_| batch()).collect(),
-            leads: (0..slots).map(|_| CachePadded::default()).collect(),
+            slots: (0..slots).map(|_| slot()).collect(),
             in_driver: CachePadded::new(AtomicUsize::new(NOBODY)),
             favour: CachePadded::new(Favour::new()),
             guests,
@@ -236,7 +245,7 @@ impl Driver {
         }
         // Relaxed: a hint for the choice of whom to wake.
         self.in_driver.store(slot, Ordering::Relaxed);
-        let mut batch = self.batches[slot].lock();
+        let mut batch = self.slots[slot].batch.lock();
         let waited = duty.wait(&mut batch.events, timeout);
         drop(batch);
         self.in_driver.store(NOBODY, Ordering::Relaxed);
@@ -258,7 +267,7 @@ impl Driver {
         let Some(mut duty) = self.reactor.try_hold() else {
             return 0;
         };
-        let mut batch = self.batches[slot].lock();
+        let mut batch = self.slots[slot].batch.lock();
         let events = duty.wait(&mut batch.events, Some(Duration::ZERO));
         drop((batch, duty));
         self.hand_over_duty(slot);
@@ -285,7 +294,7 @@ impl Driver {
     /// How much sooner than after `timeout` the thread of `slot` is to be woken, so as to be awake then.
     fn lead(&self, slot: usize, timeout: Option<Duration>) -> Duration {
         // Relaxed: written by the thread of the slot.
-        let lead = self.leads[slot].load(Ordering::Relaxed);
+        let lead = self.slots[slot].lead.load(Ordering::Relaxed);
         let lead = Duration::from_nanos(lead.into());
         // A short wait would be taken up by waking twice.
         if timeout.is_some_and(|timeout| timeout > 2 * lead) {
@@ -300,9 +309,9 @@ impl Driver {
     fn learn_lead(&self, slot: usize, late: Duration) {
         let late = late.min(LEAD_LIMIT).subsec_nanos();
         // Relaxed: as in `lead`.
-        let lead = self.leads[slot].load(Ordering::Relaxed);
+        let lead = self.slots[slot].lead.load(Ordering::Relaxed);
         let next = lead.min(late) + late.saturating_sub(lead) / 8;
-        self.leads[slot].store(next, Ordering::Relaxed);
+        self.slots[slot].lead.store(next, Ordering::Relaxed);
     }
 
     /// Parks under a paused clock: instead of sleeping until the next deadline, moves the clock there.
@@ -335,7 +344,7 @@ impl Driver {
             if is_last == IsLast::Yes {
                 break;
             }
-            next = self.batches[slot].lock().pop();
+            next = self.slots[slot].batch.lock().pop();
         }
         woken
     }
@@ -432,7 +441,7 @@ impl Park for Driver {
     fn look(&self, slot: usize) -> Gathered {
         let now = Instant::now();
         {
-            let mut batch = self.batches[slot].lock();
+            let mut batch = self.slots[slot].batch.lock();
             if now.duration_since(batch.last_look) < LOOK_INTERVAL {
                 return Gathered::Nothing;
             }
@@ -451,7 +460,7 @@ impl Park for Driver {
 
     fn dispatch(&self, slot: usize) -> usize {
         let first = {
-            let mut batch = self.batches[slot].lock();
+            let mut batch = self.slots[slot].batch.lock();
             let Batch { events, wakers, .. } = &mut *batch;
             if !events.is_empty() {
                 self.reactor

@@ -34,8 +34,7 @@ impl Shared {
 
     /// Steps 1, 2, and 4 for the tasks that wait.
     fn begin_shutdown(&self) {
-        // Ordering: SeqCst, so that whoever is unparked below sees it, and whoever takes a slot
-        // after the loop below looks at the flag first.
+        // Ordering: SeqCst, so that whoever is unparked below sees it.
         if self.closing.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -55,12 +54,8 @@ impl Shared {
     }
 
     fn wake_all(&self) {
-        let slots = if bug::SHUTDOWN_FRESH_SLOT_MISSED.is_on() {
-            self.slots.used()
-        } else {
-            self.slots.len()
-        };
-        for slot in 0..slots {
+        // A slot that is taken later would miss the signal.
+        for slot in 0..self.slots.close() {
             if bug::SHUTDOWN_UNPARKS_FIRST.is_on() {
                 self.park.unpark(slot);
                 self.slots.get(slot).raise(SHUTDOWN);
@@ -74,7 +69,7 @@ impl Shared {
 
     /// Drops what lies in the slots, also of threads that are inside a poll and cannot do it themselves.
     fn drain_slots(&self) {
-        for slot in 0..self.slots.len() {
+        for slot in 0..self.slots.used() {
             let slot = self.slots.get(slot);
             if let Some(task) = slot.lifo.take() {
                 task.cancel(Reason::Cancelled);

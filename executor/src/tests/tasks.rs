@@ -377,7 +377,7 @@ fn hooks_may_spawn() {
 fn it_is_time_to_notify_for_the_lifo_slot_every_50_us() {
     let executor = Executor::multi_thread(1);
     let shared = executor.handle.shared();
-    let slot = shared.free_slot(Seat::Guest).expect("none is taken");
+    let slot = shared.slots.take(Seat::Guest).expect("none is taken");
     let worker = Worker::new(shared, slot, Role::Guest);
     let start = Instant::now();
     let after = |micros| worker.may_notify_for_lifo(start + Duration::from_micros(micros));

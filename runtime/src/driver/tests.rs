@@ -26,7 +26,7 @@ fn driver(duration: Duration) -> (Arc<Driver>, Entry) {
 
 fn set_lead(driver: &Driver, lead: Duration) {
     let nanos = lead.as_nanos().try_into().expect("a short lead");
-    driver.leads[0].store(nanos, Ordering::Relaxed);
+    driver.slots[0].lead.store(nanos, Ordering::Relaxed);
 }
 
 /// Parks on a thread of its own, which sends what came of it.
@@ -80,7 +80,7 @@ fn favour(driver: &Arc<Driver>) {
     while driver.favour.guest().is_none() {
         assert!(!driver.parkers[GUEST].finish(), "no token before");
         let waker = Waker::from(Arc::new(WakesGuest(Arc::clone(driver))));
-        driver.batches[0].lock().wakers.push_back(waker);
+        driver.slots[0].batch.lock().wakers.push_back(waker);
         assert_eq!(driver.dispatch(0), 1);
     }
 }
@@ -226,7 +226,7 @@ fn the_lead_follows_the_least_at_once_and_more_slowly() {
 fn a_guest_that_has_looked_rouses_the_favoured_one_that_sleeps_without_the_duty() {
     let (driver, guest) = driver_with_favoured_guest_asleep();
     // Long ago enough for it to look again.
-    driver.batches[OTHER].lock().last_look -= LOOK_INTERVAL;
+    driver.slots[OTHER].batch.lock().last_look -= LOOK_INTERVAL;
     assert_eq!(driver.look(OTHER), Gathered::Nothing);
     let gathered = guest.recv_timeout(10_000 * MS).expect("it was roused");
     assert_eq!(gathered, Gathered::Nothing);

@@ -88,7 +88,7 @@ impl Watch for Watchman {
                 executor.rouse_one();
             }
             // A thread that waits for I/O holds the lock, and is not stuck.
-            if let Some(mut batch) = driver.batches[slot].try_lock()
+            if let Some(mut batch) = driver.slots[slot].batch.try_lock()
                 && !batch.wakers.is_empty()
             {
                 let wakers = std::mem::take(&mut batch.wakers);
