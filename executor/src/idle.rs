@@ -22,11 +22,12 @@ const SEARCHING: u64 = 1 << 32;
 const PARKED: u64 = 1;
 /// "Not in the list" in `Idle::place`.
 const NOWHERE: u32 = u32::MAX;
-/// What a driver has woken is notified for if it takes so many nanoseconds to run, as far as can be told from the last polls. A woken thread needs 5 to
-/// 50 µs until it runs something, and then both have less to do at a time: smaller batches, more waits, more switches (`echo_64`).
-const BACKLOG: u64 = 200_000;
-/// The same while the workers have more to do than one of them could: what is left then is worth waking another one for. Below it, that one would come too late.
-const BACKLOG_UNDER_LOAD: u64 = 30_000;
+/// What a driver has woken is notified for if it takes so many nanoseconds to run, as far as can be told from the last polls: as much as it takes to wake
+/// another thread (decision 18).
+const BACKLOG: u64 = 5_000;
+/// The same if the tasks take less than [`WORTH_TAKING`], or hogs have the other cores. A woken thread needs 5 to 50 µs until it runs something, and then both have less to
+/// do at a time: smaller batches, more waits, more switches (`timer_mass`, `echo_hogs`).
+const BACKLOG_OF_LITTLE: u64 = 200_000;
 /// The same while there is no core for another worker. More than what 512 connections make at a time, less than what a person notices.
 const BACKLOG_IN_A_CROWD: u64 = 5_000_000;
 /// Tasks that take fewer nanoseconds than this are better left to the worker that has them (S4): to bring a task, its place in the list and its result from one
@@ -292,35 +293,36 @@ pub(crate) fn is_worth_taking(tasks: u64, polls: u64, took: Duration) -> bool {
     polls > 2 * tasks || took.as_nanos() as u64 >= WORTH_TAKING * tasks.min(polls)
 }
 
-/// What there is to do, beside the cores that there are for it.
+/// Whether there are cores for other workers.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
-pub(crate) enum Load {
-    /// One worker can do it.
-    Low,
-    /// More than one worker can do (`worker/load.rs`).
-    High,
-    /// There is no core for a second worker (`crowd.rs`).
+pub(crate) enum Cores {
+    /// As far as is known.
+    Free,
+    /// Hogs have them (`rescue.md`).
+    Hogs,
+    /// Those whom the workers serve have them (`crowd.rs`).
     Crowded,
 }
 
 /// N6: whether a batch of `tasks` that a worker's own driver has woken is notified for, when its polls take `poll_nanos` on average.
 ///
-/// It depends on the load only if the batch is neither short nor very long.
+/// It depends on the cores only if the batch is neither short nor very long.
 #[inline]
-pub(crate) fn is_for_others(tasks: u64, poll_nanos: u64, load: impl FnOnce() -> Load) -> bool {
+pub(crate) fn is_for_others(tasks: u64, poll_nanos: u64, cores: impl FnOnce() -> Cores) -> bool {
     // One task is for the worker itself.
     if tasks < 2 || bug::IDLE_BATCH_SILENT.is_on() {
         return false;
     }
-    match tasks.saturating_mul(poll_nanos) {
-        ..BACKLOG_UNDER_LOAD => false,
-        nanos @ BACKLOG_UNDER_LOAD..BACKLOG_IN_A_CROWD => match load() {
-            Load::Low => nanos >= BACKLOG,
-            Load::High => true,
-            Load::Crowded => false,
-        },
-        BACKLOG_IN_A_CROWD.. => true,
+    let nanos = tasks.saturating_mul(poll_nanos);
+    if nanos < BACKLOG || nanos < BACKLOG_OF_LITTLE && poll_nanos < WORTH_TAKING {
+        return false;
     }
+    nanos >= BACKLOG_IN_A_CROWD
+        || match cores() {
+            Cores::Free => true,
+            Cores::Hogs => nanos >= BACKLOG_OF_LITTLE,
+            Cores::Crowded => false,
+        }
 }
 
 #[cfg(all(test, rt_shuttle))]

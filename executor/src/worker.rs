@@ -15,7 +15,7 @@
 //! **The LIFO slot** takes a task that a running task woke or spawned: it will run next, with warm caches, and nobody is
 //! notified. That is wrong when the running task computes on for long. So a worker keeps an average of how long
 //! its polls last (from clock reads at every eighth parking and at looks, never one a poll), and one whose polls last
-//! 20 µs on average does notify, every 50 µs at most (`worker/polls.rs`). By the same average, and by how busy all are (`worker/load.rs`), it tells whether what its driver has woken is
+//! 20 µs on average does notify, every 50 µs at most (`worker/polls.rs`). By the same average it tells whether what its driver has woken is
 //! enough work for two (`idle.md`, N6).
 //!
 //! **Urgent** is what others injected while nobody slept: it comes before the slot's own tasks, one of each in turn. But a batch that
@@ -34,7 +34,7 @@
 use crate::budget;
 use crate::context;
 use crate::guest;
-use crate::idle::{Left, is_for_others};
+use crate::idle::{Cores, Left, is_for_others};
 use crate::metrics::bump;
 use crate::park::Gathered;
 use crate::scheduler::{Flavor, Shared, call_hook};
@@ -53,13 +53,11 @@ use std::time::Instant;
 
 mod company;
 mod leaving;
-mod load;
 mod look;
 mod polls;
 mod search;
 mod yields;
 
-use load::Measured;
 use look::ShortParks;
 use polls::{WINDOW_EVERY, count_down};
 use yields::Yields;
@@ -142,8 +140,6 @@ pub(crate) struct Worker {
     chores: Cell<Chores>,
     /// The next task that is scheduled here gets a time stamp.
     stamp_next: Cell<bool>,
-    /// How much all have had to do of late.
-    load: Cell<Measured>,
     /// Whether it finds events as soon as it parks.
     short_parks: ShortParks,
     /// Since when the thread has been awake.
@@ -289,7 +285,6 @@ impl Worker {
             chore_in: Cell::new(chores.span),
             chores: Cell::new(chores),
             stamp_next: Cell::new(false),
-            load: Cell::new(Measured::new(now)),
             short_parks: ShortParks::default(),
             active_since: Cell::new(now),
             // Any odd number that differs between slots.
@@ -634,8 +629,19 @@ impl Worker {
         self.dispatching.set(false);
         // N6.
         let (tasks, poll_nanos) = (self.deque.len() as u64, self.poll_nanos.get());
-        if is_for_others(tasks, poll_nanos, || self.current_load()) {
+        if is_for_others(tasks, poll_nanos, || self.cores()) {
             self.notify();
+        }
+    }
+
+    /// N6. Whether there are cores for other workers.
+    fn cores(&self) -> Cores {
+        if self.shared.crowd.is_crowded() {
+            Cores::Crowded
+        } else if self.shared.lane.is_busy() {
+            Cores::Hogs
+        } else {
+            Cores::Free
         }
     }
 

@@ -4,7 +4,7 @@
 //! whole echo. A row is one of these, and each has the throughput, the server's CPU time per request and
 //! the time from a request to its echo, p50 and p99, as the client sees it:
 //!
-//! - `echo_1`, `echo_64`, `echo_512`: so many connections, 64 bytes there and back.
+//! - `echo_1`, `echo_2`, `echo_64`, `echo_512`: so many connections, 64 bytes there and back.
 //! - `echo_64_16k`: 64 connections, 16 KiB there and back.
 //! - `echo_pinned`: `echo_64`, with one worker; the server is bound to one CPU and the client to another one.
 //!
@@ -40,8 +40,9 @@ pub struct Case {
 }
 
 /// The questions, in the order of the table.
-pub const CASES: [Case; 5] = [
+pub const CASES: [Case; 6] = [
     Case::new("echo_1", 1, 64, 1.0),
+    Case::new("echo_2", 2, 64, 1.0),
     Case::new("echo_64", 64, 64, 1.1),
     Case::new("echo_512", 512, 64, 1.25),
     Case::new("echo_64_16k", 64, 16 * 1024, 1.08),

@@ -1,6 +1,7 @@
 //! How fast do sockets answer?
 //!
 //! - `tcp_ping_pong`: client and server are two tasks of one runtime. Median round trip.
+//! - `tcp_pairs_2`, `tcp_pairs_4`: as many of these at a time. Wall time for each round trip, and CPU time.
 //! - `accept_churn_1`, `accept_churn_16`: connect, one byte there and back, close; one connection after the other, or sixteen
 //!   at once, from as many threads of a client process. The server spawns a task for each. Connections per second, the
 //!   server's CPU time for each, and the time from connect to the echo, p99.
@@ -12,6 +13,8 @@
 use std::net::SocketAddr;
 use std::sync::mpsc as thread_channel;
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::{Effort, Goal, Question, metric};
 use crate::client::{Client, Load, MESSAGE};
@@ -30,6 +33,8 @@ pub fn questions<R: Rt>() -> Vec<Question<R>> {
                 vec![median(&mut all_micros(ping_pong(rt, trips)))]
             },
         ),
+        pairs_question(2),
+        pairs_question(4),
         churn_question(1),
         churn_question(16),
     ]
@@ -52,6 +57,38 @@ impl Server {
             pid: std::process::id(),
         }
     }
+}
+
+fn pairs_question<R: Rt>(pairs: usize) -> Question<R> {
+    let name = format!("tcp_pairs_{pairs}");
+    let metrics = [
+        metric(&name, "µs/round trip", Goal::RatioAtMost(1.0)),
+        metric(
+            format!("{name}_cpu"),
+            "µs/round trip",
+            Goal::RatioAtMost(1.0),
+        ),
+    ];
+    Question::own(name, metrics, move |rt: &R, effort: Effort| {
+        let trips = effort.pick(60_000, 40) / pairs;
+        let cpu = process::cpu_time_of(std::process::id());
+        let start = Instant::now();
+        let made = in_io_task(rt, async move {
+            let tasks: Vec<_> = (0..pairs)
+                .map(|_| R::spawn_io(round_trips::<R>(trips)))
+                .collect();
+            let mut made = 0;
+            for task in tasks {
+                made += task.await.expect("the pair does not panic").len();
+            }
+            made
+        });
+        let took = start.elapsed();
+        let cpu = process::cpu_time_of(std::process::id()) - cpu;
+        [took, cpu]
+            .map(|time| time.as_secs_f64() * 1e6 / made as f64)
+            .into()
+    })
 }
 
 fn churn_question<R: Rt>(lanes: usize) -> Question<R> {
@@ -119,11 +156,15 @@ pub fn ping_pong<R: Rt>(rt: &R, trips: usize) -> Vec<Duration> {
 
 /// Connects to a new task and returns the time of each round trip, after a tenth as warm-up.
 pub async fn round_trips<R: Rt>(trips: usize) -> Vec<Duration> {
-    let (listener, address) = R::bind().await;
+    let (tell, told) = oneshot::channel();
     let server = R::spawn_io(async move {
+        // Here, for a task may be on another worker, and its sockets with it.
+        let (listener, address) = R::bind().await;
+        tell.send(address).expect("the client waits");
         let stream = R::accept(&listener).await;
         echo_stream::<R>(stream, 1024).await;
     });
+    let address = told.await.expect("the server tells its address");
     let mut stream = R::connect(address).await;
     // Larger than the message, as in a buffered reader: one read shows that there is no more.
     let mut buffer = [0; 1024];

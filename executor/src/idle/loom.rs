@@ -348,7 +348,7 @@ fn batch_against_park() {
             let world = Arc::clone(&world);
             thread::spawn(move || {
                 world.tasks.fetch_add(2, Ordering::Release);
-                if is_for_others(2, BACKLOG / 2, || Load::Low) {
+                if is_for_others(2, BACKLOG / 2, || Cores::Free) {
                     world.notify();
                 }
                 // On which it computes.

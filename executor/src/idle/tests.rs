@@ -109,29 +109,31 @@ fn one_lingers_and_does_not_count_as_searching() {
 }
 
 #[test]
-fn a_batch_is_for_others_if_it_takes_200_us_30_under_load_or_5_ms_in_a_crowd() {
-    const ALWAYS: &[Load] = &[Load::Low, Load::High, Load::Crowded];
-    const UNLESS_CROWDED: &[Load] = &[Load::Low, Load::High];
-    const UNDER_LOAD: &[Load] = &[Load::High];
-    const NEVER: &[Load] = &[];
+fn a_batch_is_for_others_if_it_takes_5_us_200_beside_hogs_or_5_ms_in_a_crowd() {
+    const ALWAYS: &[Cores] = &[Cores::Free, Cores::Hogs, Cores::Crowded];
+    const UNLESS_CROWDED: &[Cores] = &[Cores::Free, Cores::Hogs];
+    const IF_FREE: &[Cores] = &[Cores::Free];
+    const NEVER: &[Cores] = &[];
     for (tasks, poll_nanos, expected) in [
         (0, u64::MAX, NEVER),
         (1, 10_000_000, NEVER),
-        (2, 14_999, NEVER),
-        (2, 15_000, UNDER_LOAD),
-        (2, 99_999, UNDER_LOAD),
+        (2, 2_499, NEVER),
+        (2, 2_500, IF_FREE),
+        (2, 99_999, IF_FREE),
         (2, 100_000, UNLESS_CROWDED),
-        (200, 149, NEVER),
-        (200, 150, UNDER_LOAD),
-        (200, 999, UNDER_LOAD),
+        (4, 1_249, NEVER),
+        (4, 1_250, IF_FREE),
+        // Each is better run where it is.
+        (200, 999, NEVER),
         (200, 1_000, UNLESS_CROWDED),
+        (201, 999, UNLESS_CROWDED),
         (200, 24_999, UNLESS_CROWDED),
         (200, 25_000, ALWAYS),
         // Nothing is known of the polls.
         (2, u64::MAX, ALWAYS),
     ] {
         let mut found = ALWAYS.to_vec();
-        found.retain(|load| is_for_others(tasks, poll_nanos, || *load));
+        found.retain(|cores| is_for_others(tasks, poll_nanos, || *cores));
         assert_eq!(found, expected, "{tasks} tasks, {poll_nanos} ns");
     }
 }
