@@ -69,7 +69,8 @@ pub trait Park: Send + Sync + fmt::Debug + 'static {
     /// Says that a slot became active after sleeping: whoever watches over stuck slots must be awake.
     fn activated(&self) {}
 
-    /// Says that the calling thread serves this slot no longer.
+    /// Says that the calling thread serves this slot no longer. What the driver has gathered for it, and the slot's dispatch has not woken yet, is woken now: a
+    /// waker may block its thread in place.
     fn retire(&self, _slot: usize) {}
 
     /// Says that the guest of a slot should not be the one who waits for events: others have to run what these wake, or would have run it as soon.

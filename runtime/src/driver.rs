@@ -532,6 +532,9 @@ impl Park for Driver {
         {
             guarantor.rouse();
         }
+        // A waker may block this thread in place. What its event came with does not wait for that.
+        let first = self.slots[slot].batch.lock().pop();
+        self.wake_batch(slot, first);
     }
 
     fn close(&self) {

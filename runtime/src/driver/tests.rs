@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake};
 use std::thread;
@@ -121,6 +122,53 @@ fn a_worker_that_parks_rouses_a_favoured_guest_that_sleeps_without_the_duty() {
     driver.unpark(0);
     let gathered = worker.recv_timeout(10_000 * MS).expect("it was unparked");
     assert_eq!(gathered, Gathered::Nothing);
+}
+
+/// A waker that blocks its thread in place.
+struct Blocks {
+    driver: Arc<Driver>,
+    /// Woken by the same batch.
+    other: Arc<Flag>,
+    /// Whether that one had been woken when the thread began to block.
+    came_first: AtomicBool,
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        assert!(!self.0.swap(true, Ordering::Relaxed), "woken twice");
+    }
+}
+
+impl Wake for Blocks {
+    fn wake(self: Arc<Self>) {
+        // As `block_in_place` does.
+        self.driver.retire(0);
+        let was_woken = self.other.0.load(Ordering::Relaxed);
+        self.came_first.store(was_woken, Ordering::Relaxed);
+        self.driver.adopt(0);
+    }
+}
+
+#[test]
+fn what_an_event_came_with_does_not_wait_for_a_waker_that_blocks_in_place() {
+    let reactor = reactor::Handle::new(|_| Poll::Ready(())).expect("there are descriptors left");
+    let timer = timer::Handle::new(1, Clock::new(Pausable::No), |_| Poll::Ready(()));
+    let driver = Driver::new(reactor, timer, 1, 0..0);
+    driver.adopt(0);
+    let other = Arc::new(Flag::default());
+    let blocks = Arc::new(Blocks {
+        driver: Arc::clone(&driver),
+        other: Arc::clone(&other),
+        came_first: AtomicBool::new(false),
+    });
+    let wakers = [Waker::from(Arc::clone(&blocks)), Waker::from(other)];
+    driver.slots[0].batch.lock().wakers.extend(wakers);
+    assert_eq!(driver.dispatch(0), 1, "the other one was woken on the way");
+    assert!(blocks.came_first.load(Ordering::Relaxed));
+    driver.retire(0);
 }
 
 #[test]
