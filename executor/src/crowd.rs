@@ -19,6 +19,7 @@
 //! **Cost.** A relaxed load for each batch of 5 µs and more. On the reactor thread of a multi-thread runtime 6 µs a window; while hardly a core is unused or a crowd is found, some 6 more for each worker, up to [`ASK`] of them. (A file is opened and read
 //! for each, and its name is allocated.)
 
+use crate::idle::Cores;
 use crate::report::{CoreTime, Probe};
 use crate::scheduler::{Flavor, Shared};
 use crate::sync::{AtomicBool, Ordering};
@@ -70,6 +71,19 @@ impl Crowd {
     pub(crate) fn is_crowded(&self) -> bool {
         // Relaxed: advice.
         self.is_crowded.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// N6. Whether there are cores for other workers.
+    pub(crate) fn cores(&self) -> Cores {
+        if self.crowd.is_crowded() {
+            Cores::Crowded
+        } else if self.lane.is_busy() {
+            Cores::Hogs
+        } else {
+            Cores::Free
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 //! Nothing that a slot owns can be reached by one thread alone: others steal from the deque, from the tasks that yielded and, when the owner
 //! computes for long, from the LIFO slot.
 //!
-//! Indices: `0..workers` are served from the start, then come the slots for guests, then those for spares. There are 136 of the latter, of which most
-//! programs need one or two, and each is 2 kB; so a slot is made when somebody first asks for it.
+//! Indices: `0..workers` are served from the start, then come the slots for guests (8), then those for spares (128). Most programs need one or two of these,
+//! and each is 2 kB; so a slot is made when it first becomes live, or when somebody asks for it before.
 //!
 //! A slot is *live* while a thread serves it; a guest's only while that thread is awake. Stealing and the
 //! last look before parking go over the live slots. The rule that makes it safe to skip the others: **the
@@ -177,7 +177,7 @@ pub(crate) enum Seat {
 /// All slots, and which of them are live.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    /// Never changes its length. Each slot in an `Arc`, so that its owner reaches it without looking it up.
+    /// Never changes its length; who first asks for a slot makes it ([`made`](Slots::made)). Each in an `Arc`, so that its owner reaches it without looking it up.
     slots: Box<[OnceLock<Arc<CachePadded<Slot>>>]>,
     /// One bit a slot. Written by read-modify-writes only.
     live: Box<[CachePadded<AtomicU64>]>,
@@ -228,6 +228,14 @@ impl Slots {
         self.slots[slot].get_or_init(|| Arc::new(CachePadded::new(Slot::new())))
     }
 
+    /// How many have been made.
+    #[cfg(all(test, not(any(rt_loom, rt_shuttle))))]
+    pub(crate) fn count_made(&self) -> usize {
+        (self.slots.iter())
+            .filter(|slot| slot.get().is_some())
+            .count()
+    }
+
     #[inline]
     pub(crate) fn get(&self, slot: usize) -> &Slot {
         self.made(slot)
@@ -245,7 +253,8 @@ impl Slots {
             return None;
         }
         let slot = free.slots[seat as usize].pop()?;
-        // Relaxed: whoever must know of a slot that has just been taken is told in other ways (the live bit, an unpark).
+        // Relaxed: `close` reads it under the same lock; whoever else must know of a slot that has just been taken is told in other ways (the live
+        // bit, an unpark).
         self.used.fetch_max(slot + 1, Ordering::Relaxed);
         Some(slot)
     }
@@ -283,6 +292,8 @@ impl Slots {
 
     /// Makes `slot` live.
     pub(crate) fn enliven(&self, slot: usize) {
+        // A live slot is made: whoever finds it through its bit makes none.
+        let _made = self.made(slot);
         // Ordering: SeqCst, one total order with the last look before parking (idle.md, P3) and
         // with the reactor thread's look before it sleeps.
         self.live[slot / 64].fetch_or(1 << (slot % 64), Ordering::SeqCst);
@@ -333,7 +344,7 @@ impl Slots {
 /// The live slots among 64.
 #[inline]
 fn live_bits(word: &AtomicU64) -> u64 {
-    // Relaxed suffices for stealing; the look before parking comes after a fence.
+    // Relaxed suffices for stealing; the look before parking comes after a fence. The slot itself is published by its `OnceLock`.
     word.load(Ordering::Relaxed)
 }
 
@@ -413,16 +424,14 @@ mod tests {
     #[test]
     fn a_slot_is_made_when_it_is_asked_for() {
         let slots = Slots::new(2, 100, 8);
-        let made = || {
-            (slots.slots.iter())
-                .filter(|slot| slot.get().is_some())
-                .count()
-        };
-        assert_eq!(made(), 0);
+        assert_eq!(slots.count_made(), 0);
         let _one = slots.share(1);
         let guest = slots.take(Seat::Guest).expect("all are free");
         drop(slots.take_deque(guest));
-        assert_eq!(made(), 2);
+        slots.enliven(guest);
+        assert_eq!(slots.count_made(), 2);
+        slots.enliven(0);
+        assert_eq!(slots.count_made(), 3, "a live slot is made");
     }
 
     #[test]

@@ -174,7 +174,7 @@ pub(crate) mod bug {
     /// A worker is unparked for the shutdown before it is told of it.
     pub(crate) const SHUTDOWN_UNPARKS_FIRST: Bug =
         Bug::composed("shutdown_unparks_first", "join_vs_shutdown");
-    /// Only those slots are told of the shutdown that have been served.
+    /// Slots are given away after those that had been taken were told of the shutdown.
     pub(crate) const SHUTDOWN_FRESH_SLOT_MISSED: Bug =
         Bug::composed("shutdown_fresh_slot_missed", "root_leaves_slot_vs_shutdown");
     /// The last thread does not look into the injector for what late wakers have pushed.

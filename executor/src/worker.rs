@@ -34,7 +34,7 @@
 use crate::budget;
 use crate::context;
 use crate::guest;
-use crate::idle::{Cores, Left, is_for_others};
+use crate::idle::{Left, is_for_others};
 use crate::metrics::bump;
 use crate::park::Gathered;
 use crate::scheduler::{Flavor, Shared, call_hook};
@@ -629,19 +629,8 @@ impl Worker {
         self.dispatching.set(false);
         // N6.
         let (tasks, poll_nanos) = (self.deque.len() as u64, self.poll_nanos.get());
-        if is_for_others(tasks, poll_nanos, || self.cores()) {
+        if is_for_others(tasks, poll_nanos, || self.shared.cores()) {
             self.notify();
-        }
-    }
-
-    /// N6. Whether there are cores for other workers.
-    fn cores(&self) -> Cores {
-        if self.shared.crowd.is_crowded() {
-            Cores::Crowded
-        } else if self.shared.lane.is_busy() {
-            Cores::Hogs
-        } else {
-            Cores::Free
         }
     }
 

@@ -24,7 +24,7 @@
 //! | `source`, `source/state` | what the events write and the operations read; the protocol between them |
 //! | `slab` | where sources live: pages that outlive every event |
 //! | `owners` | which registration a descriptor's number belongs to |
-//! | `wait` | the one seam to the operating system: raw epoll, or `Poller::wait` |
+//! | `wait` | the one seam to the system's events: raw epoll, or `Poller::wait` |
 //! | `process` | which process this is, without a system call |
 //! | `raw` | all unsafe code of this crate |
 //! | `interest`, `readiness`, `token` | one small value type each |

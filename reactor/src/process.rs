@@ -3,28 +3,22 @@
 //! A child of `fork` must be told that it has none of its parent's threads, wherever it would wait for them: before a registration and after
 //! it, before `block_on`. `getpid` takes 0.14 µs, a quarter of a `block_on` of what is ready. So the number is kept on a page
 //! that the kernel wipes in each child (`MADV_WIPEONFORK`, madvise(2)); who finds zero there asks. A child that shares its parent's memory
-//! (`vfork`) finds its parent's number: it may do nothing but `exec`.
+//! (`vfork`) finds its parent's number: it may do nothing but `exec`. (`pthread_atfork` tells of forks through the C library only.)
 
+use crate::raw;
 use std::process;
+use std::sync::atomic::Ordering;
 
-/// Returns the number of this process; one load, but for the first time.
+/// Returns the number of this process; on Linux, but for the first time, without a system call.
 ///
 /// # Examples
 ///
 /// ```
 /// assert_eq!(reactor::process_id(), std::process::id());
 /// ```
-#[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub fn process_id() -> u32 {
-    use crate::raw;
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    /// `None` where the kernel does not wipe pages.
-    static KNOWN: OnceLock<Option<&AtomicU32>> = OnceLock::new();
-
-    let Some(known) = KNOWN.get_or_init(|| raw::fork::zero_in_children().ok()) else {
+    let Some(known) = raw::fork::zero_in_children() else {
         return process::id();
     };
     // Relaxed: whoever finds zero asks, and all are told the same.
@@ -36,10 +30,4 @@ pub fn process_id() -> u32 {
         }
         id => id,
     }
-}
-
-/// Returns the number of this process.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub fn process_id() -> u32 {
-    process::id()
 }

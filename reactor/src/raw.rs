@@ -1,4 +1,4 @@
-//! All unsafe code of this crate: raw descriptors, one raw system call, and a page that does not come along when the process forks.
+//! All unsafe code of this crate: raw descriptors, one raw system call about them, and a page that does not come along when the process forks.
 //!
 //! Invariants:
 //!
@@ -6,7 +6,7 @@
 //!   open under it, and keeps no reference to it. Nothing is read, written or closed through it.
 //! - R2. A number is only given to calls about the poller; what the number means by then is for `owners` to know.
 //! - R3. The kernel writes at most as many events as it was told there is room for, and says how many it wrote.
-//! - R4. The page is private to this process, zero at first, aligned as pages are, and never given back.
+//! - R4. The page is a private mapping of at least four bytes, readable, writable, aligned as pages are, zero at first, and never unmapped; it is reached as one `AtomicU32` only.
 
 #![allow(unsafe_code)]
 
@@ -98,31 +98,67 @@ pub(crate) mod epoll {
 pub(crate) mod fork {
     //! For the number of this process.
 
-    use super::*;
-    use std::{ptr, sync::atomic::AtomicU32};
+    use std::{
+        ptr,
+        sync::atomic::{AtomicPtr, AtomicU32, Ordering},
+    };
 
-    /// Returns a number that is zero now, and is zero again in each child of this process when it begins.
-    ///
-    /// # Errors
-    ///
-    /// Fails as the system calls do: the kernel knows `MADV_WIPEONFORK` from 4.14 on.
-    pub(crate) fn zero_in_children() -> io::Result<&'static AtomicU32> {
+    /// The number on the page, or `NONE`; null until somebody has asked. No lock guards it: another thread may fork at any moment, and its child must
+    /// not find it held.
+    static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+    /// Stands for the page where the kernel does not wipe any.
+    static NONE: AtomicU32 = AtomicU32::new(0);
+
+    /// Returns a number that is zero at first, and is zero again in each child of this process when it begins; `None` where there is no such thing.
+    #[inline]
+    pub(crate) fn zero_in_children() -> Option<&'static AtomicU32> {
+        let none = (&raw const NONE).cast_mut();
+        // Ordering: Acquire pairs with the compare-exchange in `publish`: the mapping comes before its address.
+        let mut page = PAGE.load(Ordering::Acquire);
+        if page.is_null() {
+            page = publish(map().unwrap_or(none));
+        }
+        // SAFETY: a page that was published (R4), or a static.
+        (page != none).then(|| unsafe { AtomicU32::from_ptr(page.cast()) })
+    }
+
+    /// Makes `page` the one, unless another thread was faster: then ours stays mapped and unused.
+    #[cold]
+    fn publish(page: *mut AtomicU32) -> *mut AtomicU32 {
+        match PAGE.compare_exchange(ptr::null_mut(), page, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => page,
+            Err(theirs) => theirs,
+        }
+    }
+
+    /// Maps such a page; `None` if the kernel does not know `MADV_WIPEONFORK` (from 4.14 on).
+    fn map() -> Option<*mut AtomicU32> {
+        // Rounded up to a page by both calls.
         let length = size_of::<AtomicU32>();
         let (protection, flags) = (
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
         );
-        // SAFETY: a new mapping, at an address that the kernel chooses.
+        // SAFETY: a new mapping, at an address that the kernel chooses (R4).
         let page = unsafe { libc::mmap(ptr::null_mut(), length, protection, flags, -1, 0) };
         if page == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+            return None;
         }
-        // SAFETY: it says what a fork makes of that page, which nobody else knows yet.
-        if unsafe { libc::madvise(page, length, libc::MADV_WIPEONFORK) } != 0 {
-            // The page stays: this happens once in a process.
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: R4; and all access is atomic.
-        Ok(unsafe { AtomicU32::from_ptr(page.cast()) })
+        // SAFETY: there is no such advice, so that nothing is done with the mapping (R4).
+        let takes_any = unsafe { libc::madvise(page, length, -1) } == 0;
+        // SAFETY: it says what a fork makes of the mapping (R4), which nobody else knows yet.
+        let is_taken = unsafe { libc::madvise(page, length, libc::MADV_WIPEONFORK) } == 0;
+        // Who takes any advice takes none: qemu's user mode does so.
+        (is_taken && !takes_any).then(|| page.cast())
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) mod fork {
+    //! For the number of this process.
+
+    /// There is no such thing.
+    pub(crate) fn zero_in_children() -> Option<&'static std::sync::atomic::AtomicU32> {
+        None
     }
 }

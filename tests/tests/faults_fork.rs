@@ -329,6 +329,24 @@ fn a_child_may_start_a_runtime_of_its_own() {
     });
 }
 
+#[test]
+fn a_child_of_a_child_is_told_so_too() {
+    child::run("a_child_of_a_child_is_told_so_too", || {
+        let _watchdog = Watchdog::new(LIMIT);
+        let runtime = multi_thread(2);
+        works(&runtime);
+        let said = in_fork(|said| {
+            let own = multi_thread(2);
+            works(&own);
+            let told = in_fork(|said| say_panic(said, || own.block_on(async {})));
+            said.write_all(told.as_bytes()).expect("a pipe");
+            works(&own);
+        });
+        assert!(said.contains("fork"), "{said}");
+        works(&runtime);
+    });
+}
+
 /// What it awaits there instead is not waited for as it should be, which nothing says: `Runtime`, "Processes that fork".
 #[test]
 fn a_child_that_was_forked_inside_a_root_may_leave_it_and_end_the_runtime() {

@@ -740,8 +740,8 @@ fn everything_works_there() {
 /// A hog whose awaits are all ready gives way to the next hog all the same.
 #[test]
 fn the_budget_counts_there() {
-    /// Far more than a budget.
-    const OPERATIONS: usize = 2_000;
+    /// Far more than a budget, and longer than a thread waits for its core.
+    const OPERATIONS: usize = 1_000_000;
     let ground = Ground::new(1);
     let mut trap = Trap::pipe();
     let block = trap.block();

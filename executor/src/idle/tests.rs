@@ -123,6 +123,8 @@ fn a_batch_is_for_others_if_it_takes_5_us_200_beside_hogs_or_5_ms_in_a_crowd() {
         (2, 100_000, UNLESS_CROWDED),
         (4, 1_249, NEVER),
         (4, 1_250, IF_FREE),
+        (10, 1_000, IF_FREE),
+        (400, 500, UNLESS_CROWDED),
         // Each is better run where it is.
         (200, 999, NEVER),
         (200, 1_000, UNLESS_CROWDED),

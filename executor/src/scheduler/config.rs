@@ -58,7 +58,8 @@ pub struct Config {
     pub rescue: Option<Rescue>,
     /// When and how slow polls are reported.
     pub slow_polls: SlowPolls,
-    /// Tells the number of this process; asked before each `block_on`. `std::process::id` does, for a system call.
+    /// Tells the number of this process, by which a forked child is known; asked before each `block_on`, before a thread is started, and at the shutdown. `std::process::id`
+    /// does, for a system call.
     pub process_id: fn() -> u32,
     /// How to learn what another thread is doing, if that can be known.
     pub probe: Option<Probe>,

@@ -2,7 +2,7 @@
 //!
 //! 1. Close the lists of live tasks: a later spawn drops its future in the spawner and yields a handle that says
 //!    "cancelled".
-//! 2. Mark all live tasks as cancelled and wake all threads.
+//! 2. Mark all live tasks as cancelled, give no slot away any more, and wake the threads of all that were.
 //! 3. Each thread drops what its slot holds, and ends.
 //! 4. The closing thread drops the futures of the tasks that were waiting, while reactor and timers still answer, then
 //!    what lies in the slots of threads that do not get there, and in the injector.

@@ -2,6 +2,7 @@
 
 use super::{Executor, config, spin_until, watched, yield_now};
 use crate::crowd::Meter;
+use crate::idle::Cores;
 use crate::{CoreTime, Flavor, Probe, Watched, Watchman};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -70,7 +71,14 @@ fn the_watchman_tells_the_workers() {
         at = (at.0 + ran, at.1 + waited, at.2 + unused);
         TOLD.set(Some(at));
         meter.look(shared, now);
-        shared.crowd.is_crowded()
+        let is_crowded = shared.crowd.is_crowded();
+        let cores = if is_crowded {
+            Cores::Crowded
+        } else {
+            Cores::Free
+        };
+        assert_eq!(shared.cores(), cores);
+        is_crowded
     };
     let crowded = (25, 20, 0);
     assert!(!look(WINDOW, (25, 20, 35)));
@@ -86,6 +94,10 @@ fn the_watchman_tells_the_workers() {
     TOLD.set(None);
     meter.look(shared, now + 2 * WINDOW);
     assert!(!shared.crowd.is_crowded(), "the system does not tell");
+    let _epoch = shared.lane.begin(0, 0);
+    assert_eq!(shared.cores(), Cores::Hogs);
+    shared.lane.end(0);
+    assert_eq!(shared.cores(), Cores::Free);
 }
 
 /// What the system tells of a thread that stands still.

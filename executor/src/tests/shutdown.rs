@@ -73,6 +73,20 @@ fn spawn_until_refused(handle: &Handle, tokens: &Arc<Tokens>, wakers: &Arc<Mutex
 }
 
 #[test]
+fn no_more_slots_are_made_than_are_served() {
+    watched(|| {
+        let executor = Executor::multi_thread(2);
+        executor.handle.block_on(async {
+            let task = executor.spawn(yield_now());
+            task.await.expect("no panic");
+        });
+        executor.handle.shutdown(None);
+        let made = executor.handle.shared().slots.count_made();
+        assert_eq!(made, 3, "two workers and a guest");
+    });
+}
+
+#[test]
 fn handles_of_dropped_tasks_say_cancelled() {
     watched(|| {
         let executor = Executor::multi_thread(2);
