@@ -16,8 +16,8 @@
 //! 1. Is the word at *writing*, of a handler that has not come to its end? Then give up. Store the target, and move the word to *asked* with
 //!    a new generation.
 //! 2. Send the signal to the target. An error means that the thread has ended: move the word to *idle*.
-//! 3. Wait for *done*. If nobody comes in time (the thread blocks signals, or waits for a core) take the question back, with a compare-exchange from
-//!    *asked* to *idle*. If that fails the handler has begun: wait on for its end, but not for ever.
+//! 3. Wait for *done*. If nobody comes in time (the thread blocks signals, or waits for a core), or the thread has ended, which then leaves the signal to
+//!    nobody, take the question back, with a compare-exchange from *asked* to *idle*. If that fails the handler has begun: wait on for its end, but not for ever.
 //! 4. Copy the snapshot, move the word to *idle*, and walk.
 //!
 //! The handler: is the word at *asked*, and this the target? Move it to *writing*; if that fails, nobody asks (any more). Store the registers and the stack,
@@ -298,7 +298,8 @@ fn ask(id: u64, wait: Duration) -> Option<Snapshot> {
     // Ordering: Acquire pairs with the Release at the end of the handler: the snapshot is there.
     while WORD.load(Ordering::Acquire) != generation | DONE {
         let waited = start.elapsed();
-        if waited >= wait && (take_back() || waited >= wait + PATIENCE) {
+        let is_over = waited >= wait || !exists(id);
+        if is_over && (take_back() || waited >= wait + PATIENCE) {
             return None;
         }
         // The handler could wake us with a system call of its own; it is to do as little as possible, and we are in no hurry.
@@ -320,12 +321,22 @@ fn ask(id: u64, wait: Duration) -> Option<Snapshot> {
 
 /// Sends the signal to a thread of this process; `false` if there is none of that identity.
 fn send(id: u64) -> bool {
+    send_number(id, SIGNAL)
+}
+
+/// Whether there is a thread of that identity in this process.
+fn exists(id: u64) -> bool {
+    // Zero is no signal (kill(2)).
+    send_number(id, 0)
+}
+
+fn send_number(id: u64, signal: i32) -> bool {
     let Ok(id) = i32::try_from(id) else {
         return false;
     };
     let process = std::process::id().cast_signed();
     // SAFETY: the call takes three numbers; whatever they are, it does no more than send a signal to a thread of this process, which
     // handles or ignores it.
-    let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, id, SIGNAL) };
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, id, signal) };
     sent == 0
 }

@@ -321,6 +321,25 @@ fn mask(how: libc::c_int) {
 }
 
 #[test]
+fn a_thread_that_ends_before_it_answers_is_not_waited_for() {
+    let (thread, id) = start(|| {
+        mask(libc::SIG_BLOCK);
+        let own = crate::probe::id();
+        // Others are asked as well, by other tests.
+        while WORD.load(Ordering::Acquire) & PHASE != ASKED || TARGET.load(Ordering::Relaxed) != own
+        {
+            thread::yield_now();
+        }
+    });
+    let lock = CAPTURE.lock();
+    let begun = Instant::now();
+    assert!(ask(id, PLENTY).is_none());
+    assert!(begun.elapsed() < PLENTY / 2);
+    drop(lock);
+    thread.join().expect("no panic");
+}
+
+#[test]
 fn a_late_handler_writes_nothing_and_the_next_question_is_answered() {
     let (blocked, open) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let stop = Arc::new(AtomicBool::new(false));
