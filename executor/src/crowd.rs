@@ -16,7 +16,7 @@
 //!
 //! The same numbers tell the watchman how many others a worker takes turns with, and so how long a thread may have waited for its core that seems stuck (R0 in `rescue.md`).
 //!
-//! **Cost.** A relaxed load for each batch of 5 µs and more. On the reactor thread of a multi-thread runtime 6 µs a window; while hardly a core is unused or a crowd is found, some 6 more for each worker, up to [`ASK`] of them. (A file is opened and read
+//! **Cost.** A relaxed load for each batch of 5 µs and more (and one of the hog lane's count). On the reactor thread of a multi-thread runtime 6 µs a window; while hardly a core is unused or a crowd is found, some 6 more for each worker, up to [`ASK`] of them. (A file is opened and read
 //! for each, and its name is allocated.)
 
 use crate::idle::Cores;

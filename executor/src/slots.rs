@@ -223,6 +223,7 @@ impl Slots {
         self.slots.len()
     }
 
+    /// The slot, made now if nobody has asked for it before.
     #[inline]
     fn made(&self, slot: usize) -> &Arc<CachePadded<Slot>> {
         self.slots[slot].get_or_init(|| Arc::new(CachePadded::new(Slot::new())))

@@ -118,8 +118,8 @@ pub(crate) mod fork {
         if page.is_null() {
             page = publish(map().unwrap_or(none));
         }
-        // SAFETY: a page that was published (R4), or a static.
-        (page != none).then(|| unsafe { AtomicU32::from_ptr(page.cast()) })
+        // SAFETY: it is neither null nor `NONE`, so it is the page that was published (R4).
+        (page != none).then(|| unsafe { &*page })
     }
 
     /// Makes `page` the one, unless another thread was faster: then ours stays mapped and unused.
